@@ -1,0 +1,36 @@
+"""The few ways in which work ends other than well (docs/decisions/0003-three-ways-to-fail.md)."""
+
+
+class WarrenError(Exception):
+    """Something that Warren itself has a name for."""
+
+
+class TransientError(WarrenError):
+    """The same request may succeed later: web puts it back into the outbox with a later time."""
+
+
+class PermanentError(WarrenError):
+    """A final answer: the request failed, and repeating it would fail again.
+
+    ``kind`` names the failure to the client; without it the class's own name does.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message, kind)  # both in args: the error crosses a process as a pickle
+        self.message = message
+        self.kind = kind or type(self).__name__
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class MalformedMessageError(WarrenError):
+    """A message does not follow its contract: it belongs into the dead letters."""
+
+
+class TopologyError(WarrenError):
+    """The broker's exchanges and queues are not the ones that this version declares."""
+
+
+class SettingsError(WarrenError):
+    """Settings are missing or wrong; the message names each with an example."""

@@ -1,0 +1,70 @@
+"""How a worker runs a task: decode by contract, call a plain function, answer."""
+
+import time
+from typing import Any
+
+import structlog
+from celery import Task, current_task
+from celery.exceptions import Retry
+from celery.worker.request import Request
+
+from contracts.backend import attempt
+from contracts.errors import PermanentError, TransientError
+from contracts.results import TaskState
+from contracts.tasks import TaskContract
+
+log = structlog.get_logger("warren.task")
+
+
+class AnsweringRequest(Request):
+    """A message of which the answer "it failed" is as good as any other."""
+
+    def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+        """Acknowledge a PermanentError; leave every unforeseen failure to the dead letters."""
+        error = exc_info.exception
+        if isinstance(getattr(error, "exc", error), PermanentError):
+            self.acknowledge()  # after which Celery's own rejection has no effect
+        return super().on_failure(exc_info, *args, **kwargs)
+
+
+class ContractTask(Task):  # type: ignore[type-arg]  # celery's Task is generic in its stubs only
+    """A task whose function takes the contract's payload.
+
+    The function returns the result (JSON types or msgspec structs), or raises TransientError
+    (web asks again later), PermanentError (a final answer), or anything else, which puts the
+    message into the dead letters. Timing, logs and the request id are kept here.
+    """
+
+    abstract = True
+    Request = AnsweringRequest  # type: ignore[assignment]
+    contract: TaskContract[Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task's function on the decoded payload."""
+        started = time.monotonic()
+        with structlog.contextvars.bound_contextvars(
+            request_id=getattr(self.request, "request_id", None),
+            task=self.name,
+            task_id=self.request.id,
+            attempt=attempt(self.request),
+        ):
+            try:
+                result = self.run(self.contract.decode(kwargs))
+            except TransientError as error:
+                _log_end("task to be tried again", started, reason=str(error))
+                raise Retry(str(error), error) from error
+            except PermanentError as error:
+                _log_end("task answered with an error", started, error=error.kind)
+                raise
+            _log_end("task done", started)
+            return result
+
+
+def report_progress(done: int, total: int) -> None:
+    """Tell the client how far the running task has come; outside of a task, do nothing."""
+    if current_task:
+        current_task.update_state(state=TaskState.PROGRESS, meta={"done": done, "total": total})
+
+
+def _log_end(event: str, started: float, **fields: Any) -> None:
+    log.info(event, seconds=round(time.monotonic() - started, 3), **fields)

@@ -1,0 +1,84 @@
+"""Structured logs, the same in every process: JSON in production, readable in a terminal."""
+
+import logging
+import logging.config
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+FORMATS = ("json", "console")
+SECRET_NAME = re.compile(
+    r"passw|secret|token|authorization|signing_key|activate|verification", re.I
+)
+URL_PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^@\s/]+(?=@)")
+
+
+def configure(service: str, *, log_format: str = "json", level: str = "INFO") -> None:
+    """Send structlog's and the standard library's records to standard error in one format."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+        _name_service(service),
+        structlog.processors.format_exc_info,  # as plain text: no local variables, and redactable
+        redact,
+    ]
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "structured": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": shared,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        *_renderers(log_format),
+                    ],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+            "root": {"handlers": ["stderr"], "level": level},
+        }
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hide values whose names sound secret, and the passwords inside of URLs."""
+    for name, value in event.items():
+        if SECRET_NAME.search(name):
+            event[name] = "…"
+        elif isinstance(value, str):
+            event[name] = URL_PASSWORD.sub(r"\1:…", value)
+    return event
+
+
+def _name_service(service: str) -> structlog.types.Processor:
+    def add(
+        _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["service"] = service
+        return event
+
+    return add
+
+
+def _renderers(log_format: str) -> list[structlog.types.Processor]:
+    if log_format == "json":
+        return [structlog.processors.JSONRenderer(default=str)]
+    return [structlog.dev.ConsoleRenderer(pad_event_to=30)]

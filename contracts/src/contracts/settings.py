@@ -1,0 +1,130 @@
+"""Settings from the environment: each read once, checked at start-up, refused by name."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from contracts.errors import SettingsError
+
+T = TypeVar("T")
+REQUIRED = None
+TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+class Environment:
+    """Reads settings and collects what is wrong with them, so that one start names every problem.
+
+    A variable ``X`` may also be given as ``X_FILE``, the path of a file that holds the value,
+    which is how Docker and Kubernetes hand over secrets.
+    """
+
+    def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
+        self._variables = variables
+        self._problems: list[str] = []
+
+    def text(self, name: str, *, example: str, default: str | None = REQUIRED) -> str:
+        """Read a string; an empty one counts as missing unless ``default`` is given."""
+        return self._read(name, str, example, default, "")
+
+    def secret(self, name: str, *, example: str, min_length: int = 1) -> str:
+        """Read a secret of at least ``min_length`` characters; no message ever shows it."""
+
+        def parse(raw: str) -> str:
+            if len(raw) < min_length:
+                raise ValueError(f"it must have at least {min_length} characters")
+            return raw
+
+        return self._read(name, parse, example, REQUIRED, "", shown=False)
+
+    def url(self, name: str, *, schemes: tuple[str, ...], example: str) -> str:
+        """Read a URL with one of ``schemes``; never shown, for it may hold a password."""
+
+        def parse(raw: str) -> str:
+            parts = urlsplit(raw)
+            if parts.scheme not in schemes or not parts.hostname:
+                raise ValueError(f"it must be a URL that starts with {' or '.join(schemes)}://")
+            return raw
+
+        return self._read(name, parse, example, REQUIRED, "", shown=False)
+
+    def integer(self, name: str, *, default: int, minimum: int = 0) -> int:
+        """Read a whole number of at least ``minimum``."""
+
+        def parse(raw: str) -> int:
+            if (value := int(raw)) < minimum:
+                raise ValueError(f"it must be at least {minimum}")
+            return value
+
+        return self._read(name, parse, str(default), default, 0)
+
+    def seconds(self, name: str, *, default: float) -> float:
+        """Read a duration in seconds, greater than zero."""
+
+        def parse(raw: str) -> float:
+            if not 0 < (value := float(raw)) < float("inf"):
+                raise ValueError("it must be a number of seconds greater than 0")
+            return value
+
+        return self._read(name, parse, str(default), default, 0.0)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Read yes or no."""
+
+        def parse(raw: str) -> bool:
+            if raw.lower() not in TRUE | FALSE:
+                raise ValueError("it must be true or false")
+            return raw.lower() in TRUE
+
+        return self._read(name, parse, str(default).lower(), default, False)
+
+    def choice(self, name: str, *, options: tuple[str, ...], default: str) -> str:
+        """Read one of ``options``."""
+
+        def parse(raw: str) -> str:
+            if raw not in options:
+                raise ValueError(f"it must be one of {', '.join(options)}")
+            return raw
+
+        return self._read(name, parse, default, default, "")
+
+    def items(self, name: str, *, example: str, default: str | None = REQUIRED) -> list[str]:
+        """Read a list of strings separated by commas."""
+        return [
+            part.strip() for part in self.text(name, example=example, default=default).split(",")
+        ]
+
+    def check(self) -> None:
+        """Raise SettingsError if any setting read so far is missing or wrong."""
+        if self._problems:
+            raise SettingsError("\n  ".join(["the settings are not right:", *self._problems]))
+
+    def _read(
+        self,
+        name: str,
+        parse: Callable[[str], T],
+        example: str,
+        default: T | None,
+        placeholder: T,
+        *,
+        shown: bool = True,
+    ) -> T:
+        try:
+            raw = self._raw(name)
+            if raw:
+                return parse(raw)
+        except (ValueError, OSError) as error:
+            value = f"={raw!r}" if shown and not isinstance(error, OSError) else ""
+            self._problems.append(f"{name}{value} is wrong: {error}. Example: {name}={example}")
+            return placeholder
+        if default is not None:
+            return default
+        self._problems.append(f"{name} is missing. Example: {name}={example}")
+        return placeholder
+
+    def _raw(self, name: str) -> str:
+        path = self._variables.get(f"{name}_FILE", "")
+        if path:
+            return Path(path).read_text(encoding="utf-8").strip()
+        return self._variables.get(name, "").strip()

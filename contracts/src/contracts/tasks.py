@@ -1,0 +1,82 @@
+"""Names and payloads of the tasks that web asks the workers for."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from contracts.errors import MalformedMessageError
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """Arguments of a task. Unknown fields are ignored, so that a sender may be newer."""
+
+
+class SendEmail(Payload, frozen=True, kw_only=True):
+    """Render ``template`` with ``context`` and send it to ``recipient``.
+
+    ``email_id`` is the idempotency key: the mailer sends one mail for it, however often asked.
+    ``context`` may hold secrets (a verification link), hence it is never shown.
+    """
+
+    email_id: str
+    template: str
+    recipient: str
+    context: dict[str, str]
+
+
+class RunComputation(Payload, frozen=True, kw_only=True):
+    """Run ``computation`` of the catalogue with ``arguments``, which follow its JSON Schema."""
+
+    job_id: str
+    computation: str
+    arguments: dict[str, Any]
+
+
+P = TypeVar("P", bound=Payload)
+
+
+@dataclass(frozen=True)
+class TaskContract(Generic[P]):
+    """A task as sender and worker know it.
+
+    ``name`` is also the routing key; its first word names the service and so the queue.
+    ``shown`` lists the payload fields that Flower and logs may show; all others are redacted.
+    """
+
+    name: str
+    payload: type[P]
+    shown: frozenset[str]
+
+    @property
+    def service(self) -> str:
+        """The service that runs this task."""
+        return self.name.partition(".")[0]
+
+    def encode(self, payload: P) -> dict[str, Any]:
+        """Turn a payload into the task's keyword arguments (JSON types only)."""
+        arguments: dict[str, Any] = msgspec.to_builtins(payload)
+        self.decode(arguments)
+        return arguments
+
+    def decode(self, arguments: dict[str, Any]) -> P:
+        """Check keyword arguments against the contract.
+
+        Raises MalformedMessageError, whose text names the field but no value.
+        """
+        try:
+            return msgspec.convert(arguments, self.payload)
+        except msgspec.ValidationError as error:
+            raise MalformedMessageError(f"{self.name}: {error}") from error
+
+    def shown_arguments(self, arguments: dict[str, Any]) -> str:
+        """Describe keyword arguments for Flower, without the fields that it may not show."""
+        shown = {name: value if name in self.shown else "…" for name, value in arguments.items()}
+        return repr(shown)[:1024]
+
+
+SEND_EMAIL = TaskContract("mailer.send_email", SendEmail, frozenset({"email_id", "template"}))
+RUN_COMPUTATION = TaskContract(
+    "compute.run", RunComputation, frozenset({"job_id", "computation", "arguments"})
+)
+TASKS = {contract.name: contract for contract in (SEND_EMAIL, RUN_COMPUTATION)}

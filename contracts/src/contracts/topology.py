@@ -1,0 +1,161 @@
+"""The exchanges and queues of Warren, in one place. See docs/architecture.md."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
+from kombu import Connection, Exchange, Queue
+
+from contracts.errors import TopologyError
+
+SERVICES = ("mailer", "compute")
+
+UNROUTED = Exchange("warren.unrouted", type="fanout", durable=True)
+TASKS = Exchange(
+    "warren.tasks", type="topic", durable=True, arguments={"alternate-exchange": UNROUTED.name}
+)
+RESULTS = Exchange("warren.results", type="topic", durable=True)
+DEAD = Exchange("warren.dead", type="topic", durable=True)
+EXCHANGES = (UNROUTED, TASKS, RESULTS, DEAD)
+
+TASK_DELIVERY_LIMIT = 3
+# The collector never gives a message back on purpose; RabbitMQ 4 would drop it after 20 crashes.
+COLLECTOR_DELIVERY_LIMIT = 1_000_000
+
+
+def queue_name(service: str) -> str:
+    """Name of the queue from which a service's workers take their tasks."""
+    return service
+
+
+def _quorum(delivery_limit: int) -> dict[str, object]:
+    return {"x-queue-type": "quorum", "x-delivery-limit": delivery_limit}
+
+
+def _dead_lettering() -> dict[str, object]:
+    # at-least-once keeps a dead letter in its queue until web.dead has it; it needs reject-publish.
+    return {
+        "x-dead-letter-exchange": DEAD.name,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+def task_queue(service: str) -> Queue:
+    """Queue of a service's tasks: every routing key that begins with the service's name."""
+    return Queue(
+        queue_name(service),
+        TASKS,
+        routing_key=f"{service}.#",
+        durable=True,
+        queue_arguments=_quorum(TASK_DELIVERY_LIMIT) | _dead_lettering(),
+    )
+
+
+WEB_RESULTS = Queue(
+    "web.results",
+    RESULTS,
+    routing_key="#",
+    durable=True,
+    queue_arguments=_quorum(COLLECTOR_DELIVERY_LIMIT) | _dead_lettering(),
+)
+WEB_DEAD = Queue(
+    "web.dead",
+    DEAD,
+    routing_key="#",
+    durable=True,
+    queue_arguments=_quorum(COLLECTOR_DELIVERY_LIMIT),
+)
+QUEUES = (*(task_queue(service) for service in SERVICES), WEB_RESULTS, WEB_DEAD)
+BINDINGS = (
+    *((queue.name, queue.exchange, queue.routing_key) for queue in QUEUES),
+    (WEB_DEAD.name, UNROUTED, ""),
+)
+
+
+def fingerprint() -> str:
+    """Digest of all that this module declares; equal digests mean equal topologies."""
+    description = {
+        "exchanges": [[e.name, e.type, e.arguments] for e in EXCHANGES],
+        "queues": [[q.name, q.queue_arguments] for q in QUEUES],
+        "bindings": [[queue, exchange.name, key] for queue, exchange, key in BINDINGS],
+    }
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def marker() -> Exchange:
+    """Exchange whose existence says that this very topology has been declared.
+
+    To ask for its existence needs no permission, unlike any look at a queue's arguments.
+    """
+    return Exchange(f"warren.topology.{fingerprint()}", type="fanout", durable=True)
+
+
+def declare(connection: Connection) -> None:
+    """Create what is missing. Raises TopologyError if an object exists with other arguments."""
+    differing = [problem for problem in _problems(connection) if "is missing" not in problem]
+    if differing:
+        raise TopologyError(_explain(differing))
+    with connection.channel() as channel:
+        for exchange in EXCHANGES:
+            exchange(channel).declare()
+        for queue in QUEUES:
+            queue(channel).queue_declare()
+        for queue_name_, exchange, key in BINDINGS:
+            Queue(queue_name_, exchange, routing_key=key)(channel).queue_bind()
+        marker()(channel).declare()
+
+
+def check(connection: Connection) -> None:
+    """Raise TopologyError, naming each object and how it differs from what is declared here."""
+    problems = list(_problems(connection))
+    if not problems and not _exists(connection, marker()):
+        problems.append(f"marker {marker().name!r} is missing: another version declared the rest")
+    if problems:
+        raise TopologyError(_explain(problems))
+
+
+def _explain(problems: list[str]) -> str:
+    way_out = (
+        "Run `manage.py declare_topology` to create what is missing. What differs has to be "
+        "emptied and deleted first: RabbitMQ cannot change it in place."
+    )
+    return "\n  ".join(["the broker's topology is not the declared one:", *problems, way_out])
+
+
+def _problems(connection: Connection) -> Iterator[str]:
+    entities: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
+    for entity in entities:
+        kind = "queue" if isinstance(entity, Queue) else "exchange"
+        if not _exists(connection, entity):
+            yield f"{kind} {entity.name!r} is missing"
+        elif difference := _difference(connection, entity):
+            yield f"{kind} {entity.name!r} differs: {difference}"
+
+
+def _exists(connection: Connection, entity: Exchange | Queue) -> bool:
+    try:
+        _declare(connection, entity, passive=True)
+    except NotFound:
+        return False
+    return True
+
+
+def _difference(connection: Connection, entity: Exchange | Queue) -> str:
+    """Ask the broker to compare: a repeated declaration is refused if an argument differs."""
+    try:
+        _declare(connection, entity, passive=False)
+    except PreconditionFailed as error:
+        return str(error.reply_text)
+    except AccessRefused:
+        return ""  # a process with least privilege may not ask; the marker answers for it
+    return ""
+
+
+def _declare(connection: Connection, entity: Exchange | Queue, *, passive: bool) -> None:
+    with connection.channel() as channel:  # its own: the broker closes a channel that it refuses
+        if isinstance(entity, Queue):
+            entity(channel).queue_declare(passive=passive)
+        else:
+            entity(channel).declare(passive=passive)

@@ -1,0 +1,148 @@
+"""The one Celery configuration: each setting with the failure that it prevents."""
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery, signals
+from kombu import Connection
+
+from contracts import logging as warren_logging
+from contracts import topology
+from contracts.consumer import Liveness
+from contracts.settings import Environment
+
+# SIGTERM lets short tasks finish and gives the long ones back to the queue, instead of waiting
+# for them without end. Celery reads this when it is imported.
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+# Seconds until a silent broker counts as gone. Without them a publish to a broker under a memory
+# alarm hangs until the alarm is over.
+SOCKET_TIMEOUTS = {"read_timeout": 30, "write_timeout": 30}
+
+BROKER = {
+    "broker_heartbeat": 30,
+    "broker_transport_options": {"confirm_publish": True, **SOCKET_TIMEOUTS},
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],  # a pickle would let whoever can publish run any code
+    "task_create_missing_queues": False,  # a typing error would create a classic queue
+    "task_default_exchange": topology.TASKS.name,
+    "task_default_exchange_type": topology.TASKS.type,
+    "enable_utc": True,
+}
+
+RELIABILITY = {
+    "broker_connection_retry_on_startup": True,  # a worker may start before its broker
+    "broker_connection_max_retries": None,  # an outage of any length ends without an operator
+    "broker_channel_error_retry": True,  # a channel closed by the broker does not end the worker
+    "task_acks_late": True,  # a killed worker's task is delivered again
+    "task_reject_on_worker_lost": True,  # so is a task whose pool process was killed
+    "task_acks_on_failure": False,  # an unforeseen failure becomes a dead letter
+    "task_acks_on_timeout": True,  # a task that is too long would be too long again
+    "task_track_started": True,
+    "worker_consumer": "contracts.consumer:StrictConsumer",
+    "worker_prefetch_multiplier": 1,  # an idle worker gets what a busy one would hoard
+    "worker_detect_quorum_queues": True,  # quorum queues refuse a global prefetch count
+    "worker_enable_prefetch_count_reduction": False,  # else slow for good after a reconnect
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_soft_shutdown_timeout": 20.0,
+    "worker_enable_soft_shutdown_on_idle": False,
+    "worker_hijack_root_logger": False,  # logs keep one format
+    "worker_redirect_stdouts": False,
+}
+
+VISIBILITY = {
+    "worker_send_task_events": True,  # Flower lives on them
+    "result_backend": "contracts.backend:ResultBackend",
+    "result_persistent": True,
+    "result_extended": False,  # arguments do not travel with results
+    "event_queue_expires": 60.0,
+}
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker reads from its environment."""
+
+    broker_url: str
+    liveness_file: str
+    log_format: str
+    log_level: str
+    concurrency: int
+    shutdown_timeout: float
+
+    @classmethod
+    def read(cls, env: Environment, *, concurrency: int) -> "WorkerSettings":
+        """Read them; ``concurrency`` is the service's default."""
+        return cls(
+            broker_url=broker_url(env),
+            liveness_file=env.text("LIVENESS_FILE", example="/tmp/alive", default=""),  # noqa: S108
+            log_format=env.choice("LOG_FORMAT", options=warren_logging.FORMATS, default="json"),
+            log_level=env.choice(
+                "LOG_LEVEL", options=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"
+            ),
+            concurrency=env.integer("CONCURRENCY", default=concurrency, minimum=1),
+            shutdown_timeout=env.seconds("SHUTDOWN_TIMEOUT", default=20.0),
+        )
+
+
+def broker_url(env: Environment) -> str:
+    """Read the address of RabbitMQ."""
+    return env.url(
+        "BROKER_URL",
+        schemes=("amqp", "amqps"),
+        example="amqp://user:password@localhost:5672/warren",
+    )
+
+
+def create_app(service: str, settings: WorkerSettings, **overrides: Any) -> Celery:
+    """Make a worker's Celery application.
+
+    Args:
+        service: names the queue and the nodes.
+        settings: from the environment.
+        overrides: Celery settings of this service alone.
+    """
+    app = Celery(service)
+    queue = topology.task_queue(service)
+    queue.no_declare = True  # type: ignore[attr-defined]  # the topology has one owner, and it is not the worker
+    app.conf.update(
+        BROKER
+        | RELIABILITY
+        | VISIBILITY
+        | {
+            "broker_url": settings.broker_url,
+            "task_queues": [queue],
+            "task_default_queue": queue.name,
+            "task_default_routing_key": f"{service}.unnamed",
+            "worker_concurrency": settings.concurrency,
+            "worker_soft_shutdown_timeout": settings.shutdown_timeout,
+            "liveness_file": settings.liveness_file,
+        }
+        | overrides
+    )
+    app.steps["worker"].add(Liveness)
+    _log_as(service, settings)
+    return app
+
+
+def run(app: Celery, *, pool: str) -> None:
+    """Check the topology, then work until told to stop.
+
+    The node's name is unique, because RabbitMQ refuses a second consumer of its control queue.
+    """
+    with Connection(app.conf.broker_url, transport_options=SOCKET_TIMEOUTS) as connection:
+        connection.ensure_connection(interval_max=10)
+        topology.check(connection)
+    node = f"{app.main}-{os.getpid()}@{socket.gethostname()}"
+    app.worker_main(["worker", f"--pool={pool}", f"--hostname={node}", "--without-mingle"])
+
+
+def _log_as(service: str, settings: WorkerSettings) -> None:
+    # A receiver of setup_logging keeps Celery from configuring the logs itself.
+    def set_up(**_: Any) -> None:
+        warren_logging.configure(service, log_format=settings.log_format, level=settings.log_level)
+
+    signals.setup_logging.connect(set_up, weak=False)
