@@ -1,7 +1,7 @@
 """Celery's result backend, pointed at the exchange ``warren.results``."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 from celery import Celery
@@ -28,7 +28,7 @@ class ResultBackend(RPCBackend):
 
     # A finished task waits for the broker for as long as it takes: the result is worth no less
     # than the request. If the worker is stopped meanwhile, the unacknowledged task runs again.
-    retry_policy: ClassVar[dict[str, Any]] = {
+    retry_policy: dict[str, Any] = {
         "max_retries": None,
         "interval_start": 0,
         "interval_step": 1,
