@@ -1,0 +1,1 @@
+"""Renders and sends Warren's mail: a Celery worker without Django."""
