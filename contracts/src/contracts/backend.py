@@ -82,13 +82,15 @@ def task_event(task_id: str, result: Any, state: str, request: Any) -> TaskEvent
 
     ``request`` is Celery's context of the run, or less of it for a task that never ran.
     """
+    now = datetime.now(UTC)
     return TaskEvent(
         task_id=task_id,
         task=_field(request, "task", "unknown"),
         state=TaskState(state),
         attempt=attempt(request),
         worker=_field(request, "hostname", UNKNOWN_WORKER),
-        at=datetime.now(UTC),
+        at=now,
+        started_at=now if state == TaskState.STARTED else _field(request, "started_at", None),
         request_id=_field(request, "request_id", ""),
         result=result if state == TaskState.SUCCESS else None,
         error=_error(result) if isinstance(result, BaseException) else None,

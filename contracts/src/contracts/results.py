@@ -47,6 +47,7 @@ class TaskEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int
     worker: str
     at: datetime
+    started_at: datetime | None = None
     result: Any = None
     error: TaskError | None = None
     progress: Progress | None = None

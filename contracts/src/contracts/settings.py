@@ -45,6 +45,8 @@ class Environment:
             parts = urlsplit(raw)
             if parts.scheme not in schemes or not parts.hostname:
                 raise ValueError(f"it must be a URL that starts with {' or '.join(schemes)}://")
+            if not _has_valid_port(raw):
+                raise ValueError("its port must be a number; percent-encode the password's / ? #")
             return raw
 
         return self._read(name, parse, example, REQUIRED, "", shown=False)
@@ -95,6 +97,16 @@ class Environment:
             part.strip() for part in self.text(name, example=example, default=default).split(",")
         ]
 
+    def parsed(
+        self, name: str, parse: Callable[[str], T], *, example: str, placeholder: T
+    ) -> T:
+        """Read what ``parse`` makes of a required setting.
+
+        ``parse`` raises ValueError, whose text is shown and so must not repeat a secret; the
+        value itself is never shown. ``placeholder`` stands in until ``check`` has refused it.
+        """
+        return self._read(name, parse, example, REQUIRED, placeholder, shown=False)
+
     def check(self) -> None:
         """Raise SettingsError if any setting read so far is missing or wrong."""
         if self._problems:
@@ -128,3 +140,11 @@ class Environment:
         if path:
             return Path(path).read_text(encoding="utf-8").strip()
         return self._variables.get(name, "").strip()
+
+
+def _has_valid_port(url: str) -> bool:
+    # urllib's own message would repeat a part of a password that holds a slash
+    try:
+        return urlsplit(url).port is not None or True
+    except ValueError:
+        return False
