@@ -43,7 +43,7 @@ class ContractTask(Task):  # type: ignore[type-arg]  # celery's Task is generic 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task's function on the decoded payload."""
         started = time.monotonic()
-        self.request.started_at = datetime.now(UTC)  # travels with the results of this run
+        self.request.update(started_at=datetime.now(UTC))  # travels with the results of this run
         with structlog.contextvars.bound_contextvars(
             request_id=getattr(self.request, "request_id", None),
             task=self.name,

@@ -45,8 +45,7 @@ class Environment:
             parts = urlsplit(raw)
             if parts.scheme not in schemes or not parts.hostname:
                 raise ValueError(f"it must be a URL that starts with {' or '.join(schemes)}://")
-            if not _has_valid_port(raw):
-                raise ValueError("its port must be a number; percent-encode the password's / ? #")
+            _check_port(raw)
             return raw
 
         return self._read(name, parse, example, REQUIRED, "", shown=False)
@@ -97,9 +96,7 @@ class Environment:
             part.strip() for part in self.text(name, example=example, default=default).split(",")
         ]
 
-    def parsed(
-        self, name: str, parse: Callable[[str], T], *, example: str, placeholder: T
-    ) -> T:
+    def parsed(self, name: str, parse: Callable[[str], T], *, example: str, placeholder: T) -> T:
         """Read what ``parse`` makes of a required setting.
 
         ``parse`` raises ValueError, whose text is shown and so must not repeat a secret; the
@@ -142,9 +139,9 @@ class Environment:
         return self._variables.get(name, "").strip()
 
 
-def _has_valid_port(url: str) -> bool:
-    # urllib's own message would repeat a part of a password that holds a slash
+def _check_port(url: str) -> None:
     try:
-        return urlsplit(url).port is not None or True
-    except ValueError:
-        return False
+        _ = urlsplit(url).port
+    except ValueError:  # whose text would repeat a part of a password that holds a slash
+        message = "its port must be a number, and / ? # in its password percent-encoded"
+        raise ValueError(message) from None

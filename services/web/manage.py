@@ -1,0 +1,23 @@
+#!/usr/bin/env python
+"""Run one of web's commands: ``manage.py help`` lists them."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+from contracts.errors import SettingsError, TopologyError
+
+
+def main() -> None:
+    """Run the command line; what is not set up right is named without a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "web.settings")
+    try:
+        execute_from_command_line(sys.argv)
+    except (SettingsError, TopologyError) as error:
+        sys.stderr.write(f"web cannot start: {error}\n")
+        sys.exit(os.EX_CONFIG)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Jobs and the catalogue of what may be computed."""
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Computation(models.Model):
+    """What the compute workers have announced that they can do.
+
+    ``available`` turns false when a worker announces a catalogue without it. Times are seconds,
+    memory is MiB.
+    """
+
+    name = models.TextField(primary_key=True)
+    summary = models.TextField()
+    description = models.TextField(blank=True)
+    arguments_schema = models.JSONField()
+    result_schema = models.JSONField()
+    soft_time_limit = models.PositiveIntegerField()
+    time_limit = models.PositiveIntegerField()
+    memory_limit = models.PositiveIntegerField()
+    available = models.BooleanField(default=True)
+    announced_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Job(models.Model):
+    """One computation asked for by a user.
+
+    Its id is also the task's id. ``attempt``, ``phase`` and ``progress_done`` are the rank of the
+    event that the row shows (see ``web.messaging.ordering``).
+    """
+
+    class State(models.TextChoices):
+        """Where the job is."""
+
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    computation = models.TextField()
+    arguments = models.JSONField()
+    soft_time_limit = models.PositiveIntegerField()
+    time_limit = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    attempt = models.PositiveIntegerField(default=0)
+    phase = models.PositiveSmallIntegerField(default=0)
+    progress_done = models.BigIntegerField(default=0)
+    progress_total = models.BigIntegerField(null=True)
+    result = models.JSONField(null=True)
+    error_type = models.TextField(blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    worker = models.TextField(blank=True, default="")
+    cancelled_by_user = models.BooleanField(default=False)
+    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001 -- unique if given
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "-created_at", "-id"], name="job_owner_newest"),
+            models.Index(fields=["owner", "state", "-created_at"], name="job_owner_state"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "idempotency_key"], name="job_idempotency_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.computation} {self.id}"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in self.FINAL
+
+    @property
+    def progress(self) -> dict[str, int] | None:
+        """Units of work done and in total, if the computation tells."""
+        if self.progress_total is None:
+            return None
+        return {"done": self.progress_done, "total": self.progress_total}
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Why it failed."""
+        if not self.error_type:
+            return None
+        return {"type": self.error_type, "message": self.error_message}

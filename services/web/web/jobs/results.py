@@ -1,0 +1,145 @@
+"""What the compute workers answer, brought into the jobs. See ``web.messaging.ordering``."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from psycopg.types.json import Jsonb
+
+from contracts.results import Progress, TaskEvent, TaskState
+from web.jobs import submission
+from web.jobs.models import Job
+from web.messaging.ordering import latest, phase
+from web.messaging.retries import RetryPolicy
+from web.messaging.wakeup import JOBS_CHANNEL, MAX_PAYLOAD, notify
+
+STATES = {
+    TaskState.STARTED: Job.State.RUNNING,
+    TaskState.PROGRESS: Job.State.RUNNING,
+    TaskState.RETRY: Job.State.QUEUED,
+    TaskState.REVOKED: Job.State.CANCELLED,
+    TaskState.FAILURE: Job.State.FAILED,
+    TaskState.SUCCESS: Job.State.SUCCEEDED,
+}
+# One statement for a whole batch. A row moves only to a higher rank; an answer once given and a
+# user's cancellation stay. The rows are locked in the order of their ids, so that two collectors
+# do not wait for each other in a circle.
+UPDATE = """
+    WITH event AS (
+        SELECT * FROM unnest(
+            %(id)s::uuid[], %(state)s::text[], %(attempt)s::int[], %(phase)s::int[],
+            %(done)s::bigint[], %(total)s::bigint[], %(result)s::jsonb[], %(error_type)s::text[],
+            %(error_message)s::text[], %(worker)s::text[], %(started_at)s::timestamptz[],
+            %(finished_at)s::timestamptz[]
+        ) AS event (id, state, attempt, phase, done, total, result, error_type,
+                    error_message, worker, started_at, finished_at)
+    ), locked AS (
+        SELECT id FROM jobs_job WHERE id IN (SELECT id FROM event) ORDER BY id FOR UPDATE
+    )
+    UPDATE jobs_job AS job SET
+        state = event.state, attempt = event.attempt, phase = event.phase,
+        progress_done = CASE
+            WHEN event.state = 'succeeded' AND event.total IS NULL AND job.attempt = event.attempt
+                THEN COALESCE(job.progress_total, 0)
+            WHEN job.attempt = event.attempt THEN GREATEST(event.done, job.progress_done)
+            ELSE event.done END,
+        progress_total = COALESCE(event.total,
+            CASE WHEN job.attempt = event.attempt THEN job.progress_total END),
+        result = event.result, error_type = event.error_type,
+        error_message = event.error_message,
+        worker = COALESCE(NULLIF(event.worker, ''), job.worker),
+        started_at = COALESCE(event.started_at, job.started_at),
+        finished_at = event.finished_at
+    FROM event JOIN locked ON locked.id = event.id
+    WHERE job.id = event.id AND NOT job.cancelled_by_user AND job.state <> 'succeeded'
+        AND (event.state = 'succeeded'
+             OR (event.attempt, event.phase, CASE event.phase WHEN 2 THEN event.done ELSE 0 END)
+              > (job.attempt, job.phase, CASE job.phase WHEN 2 THEN job.progress_done ELSE 0 END))
+    RETURNING job.id, job.state, job.phase
+"""
+
+
+def apply(events: Sequence[TaskEvent]) -> None:
+    """Bring the jobs of a batch up to date, inside of the collector's transaction."""
+    winners = latest(events)
+    with connection.cursor() as cursor:
+        cursor.execute(UPDATE, _columns(winners, furthest(events)))
+        changed = cursor.fetchall()
+    for job_id, state, job_phase in changed:
+        if state == Job.State.QUEUED and job_phase == phase(winners[job_id]):
+            _try_again(job_id, winners[job_id])
+    final = [str(job_id) for job_id, state, _ in changed if state in Job.FINAL]
+    transaction.on_commit(lambda: _tell_waiting(final), robust=True)
+
+
+def replay(job_id: UUID) -> int | None:
+    """Queue a failed job again for an operator; see ``web.messaging.handlers.Handler``."""
+    job = Job.objects.select_for_update().filter(pk=job_id).first()
+    if job is None or job.cancelled_by_user or job.state == Job.State.SUCCEEDED:
+        return None
+    Job.objects.filter(pk=job_id).update(
+        state=Job.State.QUEUED, error_type="", error_message="", finished_at=None
+    )
+    return job.attempt
+
+
+def furthest(events: Sequence[TaskEvent]) -> dict[tuple[str, int], Progress]:
+    """Fold a batch to the highest progress of each attempt of each task."""
+    progress: dict[tuple[str, int], Progress] = {}
+    for event in events:
+        run = (event.task_id, event.attempt)
+        if event.progress and (run not in progress or event.progress.done > progress[run].done):
+            progress[run] = event.progress
+    return progress
+
+
+def _columns(
+    winners: dict[UUID, TaskEvent], progress: dict[tuple[str, int], Progress]
+) -> dict[str, list[Any]]:
+    rows = [
+        _row(job_id, event, progress.get((event.task_id, event.attempt)))
+        for job_id, event in winners.items()
+    ]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _row(job_id: UUID, event: TaskEvent, progress: Progress | None) -> dict[str, Any]:
+    state = STATES[event.state]
+    succeeded = state == Job.State.SUCCEEDED
+    done = progress and (progress.total if succeeded else progress.done)
+    return {
+        "id": job_id,
+        "state": state.value,
+        "attempt": event.attempt,
+        "phase": phase(event),
+        "done": done or 0,
+        "total": progress.total if progress else None,
+        "result": Jsonb(event.result) if succeeded else None,
+        "error_type": event.error.type if event.error else "",
+        "error_message": event.error.message if event.error else "",
+        "worker": event.worker,
+        "started_at": event.started_at,
+        "finished_at": event.at if state in Job.FINAL else None,
+    }
+
+
+def _try_again(job_id: UUID, event: TaskEvent) -> None:
+    job = Job.objects.get(pk=job_id)
+    policy = RetryPolicy(
+        settings.JOB_RETRY_FIRST, settings.JOB_RETRY_LONGEST, settings.JOB_RETRY_FOR
+    )
+    when = policy.next_time(event.attempt, job.created_at)
+    if when is None:
+        job.state, job.finished_at = Job.State.FAILED, timezone.now()
+        job.save(update_fields=["state", "finished_at"])
+    else:
+        submission.dispatch(job, available_at=when)
+
+
+def _tell_waiting(job_ids: list[str]) -> None:
+    per_notification = MAX_PAYLOAD // 37  # a UUID and a comma
+    for start in range(0, len(job_ids), per_notification):
+        notify(JOBS_CHANNEL, ",".join(job_ids[start : start + per_notification]))

@@ -1,0 +1,166 @@
+"""The API of jobs and computations."""
+
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from rest_framework import exceptions, mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from web.accounts.models import User
+from web.jobs import cancellation, catalogue, submission
+from web.jobs.models import Computation, Job
+from web.jobs.serializers import ComputationSerializer, JobSerializer, SubmissionSerializer
+from web.jobs.waiting import watch
+from web.pagination import ByName, NewestFirst
+from web.problems import Conflict, UnprocessableContent
+
+LONGEST_WAIT = 60.0  # seconds
+KEY_LENGTH = 255
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    location=OpenApiParameter.HEADER,
+    description="Repeat a request with the same key as often as you like: one job comes of it.",
+)
+WAIT = OpenApiParameter(
+    "wait",
+    OpenApiTypes.NUMBER,
+    description=f"Hold the answer until the job is final, or for so many seconds (at most "
+    f"{LONGEST_WAIT:.0f}).",
+)
+
+
+class JobFilter(filters.FilterSet):
+    """``?state=failed``, also several: ``?state=queued&state=running``."""
+
+    state = filters.MultipleChoiceFilter(choices=Job.State.choices)
+    computation = filters.CharFilter()
+
+    class Meta:
+        model = Job
+        fields = ["state", "computation"]
+
+
+@extend_schema_view(list=extend_schema(summary="List your jobs, newest first"))
+class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
+    """Jobs of the user who asks; nobody else's exist to them."""
+
+    queryset = Job.objects.none()
+    serializer_class = JobSerializer
+    pagination_class = NewestFirst
+    filterset_class = JobFilter
+    lookup_value_regex = "[0-9a-f-]{36}"
+
+    def get_queryset(self) -> QuerySet[Job]:
+        """Only the user's own."""
+        return Job.objects.filter(owner_id=cast("int", self.request.user.pk))
+
+    @extend_schema(
+        summary="Submit a computation",
+        parameters=[IDEMPOTENCY_KEY],
+        request=SubmissionSerializer,
+        responses={202: OpenApiResponse(JobSerializer, "Accepted; see Location.")},
+    )
+    def create(self, request: Request) -> Response:
+        """Accept a job. It runs in the background, whatever the broker is doing right now."""
+        serializer = SubmissionSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        computation = _find_computation(serializer.validated_data["computation"])
+        arguments = serializer.validated_data["arguments"]
+        _check(computation, arguments)
+        try:
+            job = submission.submit(
+                cast("User", request.user), computation, arguments, _idempotency_key(request)
+            )
+        except submission.KeyReusedError as error:
+            raise UnprocessableContent(
+                "This Idempotency-Key has been used for another request.", "idempotency_key_reused"
+            ) from error
+        location = reverse("job-detail", args=[job.pk], request=request)
+        return Response(
+            JobSerializer(job).data, status.HTTP_202_ACCEPTED, headers={"Location": location}
+        )
+
+    @extend_schema(summary="Show a job", parameters=[WAIT])
+    def retrieve(self, request: Request, pk: Any = None) -> Response:
+        """Show where a job is, and its result once there is one."""
+        seconds = _wait(request)
+        job = self.get_object()
+        if seconds:
+            job = watch.wait(job, seconds)
+        return Response(JobSerializer(job).data)
+
+    @extend_schema(summary="Cancel a job", request=None, responses={200: JobSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: Any = None) -> Response:
+        """Cancel a job that is queued or running; to cancel it again changes nothing."""
+        job = self.get_object()
+        try:
+            job = cancellation.cancel(cast("User", request.user), job.pk)
+        except cancellation.AlreadyFinalError as error:
+            raise Conflict("The job has already ended.", "job_is_final") from error
+        return Response(JobSerializer(job).data)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="List what can be computed"),
+    retrieve=extend_schema(summary="Show a computation"),
+)
+class ComputationViewSet(viewsets.ReadOnlyModelViewSet[Computation]):
+    """What the compute workers have announced that they can do, with JSON Schemas and limits."""
+
+    queryset = Computation.objects.filter(available=True)
+    serializer_class = ComputationSerializer
+    pagination_class = ByName
+    filter_backends = []
+    lookup_value_regex = "[A-Za-z0-9_.-]+"
+
+
+def _find_computation(name: str) -> Computation:
+    computation = Computation.objects.filter(name=name, available=True).first()
+    if computation is None:
+        raise exceptions.NotFound(
+            f"There is no computation {name!r}; GET /api/v1/computations lists those there are.",
+            "unknown_computation",
+        )
+    return computation
+
+
+def _check(computation: Computation, arguments: dict[str, Any]) -> None:
+    errors: dict[str, list[exceptions.ErrorDetail]] = {}
+    for field, rule, explanation in catalogue.violations(computation, arguments):
+        errors.setdefault(field, []).append(exceptions.ErrorDetail(explanation, rule))
+    if errors:
+        raise exceptions.ValidationError(errors)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 0 < len(key) <= KEY_LENGTH:
+        raise exceptions.ValidationError(
+            {"Idempotency-Key": [f"It must have 1 to {KEY_LENGTH} characters."]}
+        )
+    return key
+
+
+def _wait(request: Request) -> float:
+    raw = request.query_params.get("wait", "0")
+    try:
+        seconds = float(raw)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise exceptions.ValidationError(
+            {"wait": [f"It must be a number of seconds from 0 to {LONGEST_WAIT:.0f}."]}
+        )
+    return seconds

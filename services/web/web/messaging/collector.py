@@ -1,0 +1,165 @@
+"""The collector: results and dead letters → PostgreSQL, in batches, each arrival counted once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from kombu import Connection, Consumer, Message
+
+from contracts import topology
+from contracts.liveness import LivenessFile
+from contracts.results import CATALOGUE_ROUTING_KEY, Catalogue, TaskEvent
+from web.jobs import catalogue
+from web.messaging import dead_letters, handlers
+from web.messaging.dead_letters import Corpse
+from web.messaging.lifecycle import DATABASE_ERRORS, StopSignal
+from web.messaging.models import DeadLetter
+from web.messaging.publisher_app import app
+
+log = structlog.get_logger("web.collector")
+HEARTBEAT = 20  # seconds
+IDLE = 1.0  # seconds to wait for the first message of a batch
+LINGER = 0.005  # seconds to wait for one more message of a batch
+
+
+@dataclass
+class Batch:
+    """What arrived together, sorted by kind."""
+
+    events: list[TaskEvent]
+    letters: list[DeadLetter]
+    catalogues: list[Catalogue]
+
+
+def collect(stop: StopSignal, liveness: LivenessFile) -> None:
+    """Take results and dead letters until told to stop.
+
+    Raises one of BROKER_ERRORS or DATABASE_ERRORS; what was not acknowledged is delivered again.
+    """
+    with app.connection_for_read(heartbeat=HEARTBEAT) as connection:
+        connection.connect()
+        topology.check(connection)
+        inbox = Inbox(connection)
+        log.info("collector connected")
+        while not stop:
+            liveness.touch()
+            connection.heartbeat_check()
+            messages = inbox.receive()
+            if messages:
+                apply(messages)
+                messages[-1].ack(multiple=True)
+
+
+class Inbox:
+    """Consumes both of web's queues on one channel."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._received: list[Message] = []
+        channel = connection.channel()
+        channel.basic_qos(0, settings.COLLECTOR_BATCH, False)
+        self._consumer = Consumer(
+            channel,
+            [topology.WEB_RESULTS, topology.WEB_DEAD],
+            auto_declare=False,
+            accept=None,  # bodies are decoded here, where a malformed one becomes a dead letter
+            on_message=self._received.append,
+        )
+        self._consumer.consume()
+
+    def receive(self) -> list[Message]:
+        """Return all messages that are there, at most a batch; wait a moment if there are none."""
+        timeout = IDLE
+        while len(self._received) < settings.COLLECTOR_BATCH:
+            try:
+                self._connection.drain_events(timeout=timeout)
+            except TimeoutError:
+                break
+            timeout = LINGER
+        messages = list(self._received)
+        self._received.clear()
+        return messages
+
+
+def apply(messages: Sequence[Message]) -> None:
+    """Bring the database up to date with a batch, in one transaction.
+
+    A message that the database refuses for what it says becomes a dead letter of its own, so that
+    it stops nothing else.
+    """
+    try:
+        _write(_sort(messages))
+    except DATABASE_ERRORS:
+        raise
+    except (DatabaseError, ValueError, TypeError) as error:
+        if len(messages) > 1:
+            for message in messages:
+                apply([message])
+            return
+        log.exception("message refused", routing_key=_routing_key(messages[0]))
+        dead_letters.store([_unusable(messages[0], f"{type(error).__name__}: {error}")])
+
+
+@transaction.atomic
+def _write(batch: Batch) -> None:
+    for announced in batch.catalogues:
+        catalogue.announce(announced)
+    dead_letters.store(batch.letters)
+    deaths = (dead_letters.event_of(letter) for letter in batch.letters)
+    by_task = defaultdict(list)
+    for event in (*batch.events, *(event for event in deaths if event)):
+        by_task[event.task].append(event)
+    for task, events in by_task.items():
+        handler = handlers.find(task)
+        if handler:
+            handler.apply(events)
+
+
+def _sort(messages: Sequence[Message]) -> Batch:
+    batch = Batch([], [], [])
+    for message in messages:
+        try:
+            if _from_dead_letters(message):
+                batch.letters.append(dead_letters.describe(_corpse(message)))
+            elif _routing_key(message) == CATALOGUE_ROUTING_KEY:
+                batch.catalogues.append(msgspec.json.decode(message.body, type=Catalogue))
+            else:
+                batch.events.append(msgspec.json.decode(message.body, type=TaskEvent))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            batch.letters.append(_unusable(message, str(error)))
+    return batch
+
+
+def _from_dead_letters(message: Message) -> bool:
+    exchange = message.delivery_info["exchange"]
+    return exchange in (topology.DEAD.name, topology.UNROUTED.name)
+
+
+def _routing_key(message: Message) -> str:
+    return str(message.delivery_info["routing_key"])
+
+
+def _corpse(message: Message) -> Corpse:
+    body = message.body if isinstance(message.body, bytes) else message.body.encode()
+    return Corpse(dict(message.headers), _properties(message), body, _routing_key(message))
+
+
+def _properties(message: Message) -> dict[str, Any]:
+    kept = {"correlation_id", "reply_to", "priority", "delivery_mode", "message_id"}
+    properties = {name: value for name, value in message.properties.items() if name in kept}
+    return properties | {
+        "content_type": message.content_type,
+        "content_encoding": message.content_encoding,
+    }
+
+
+def _unusable(message: Message, detail: str) -> DeadLetter:
+    letter = dead_letters.describe(_corpse(message))
+    letter.reason, letter.detail, letter.queue = "malformed", detail, topology.WEB_RESULTS.name
+    letter.exchange = topology.RESULTS.name
+    return letter

@@ -1,0 +1,26 @@
+"""``manage.py declare_topology``: create Warren's exchanges and queues."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from contracts import topology
+from contracts.errors import TopologyError
+from web.messaging.lifecycle import BROKER_ERRORS
+from web.messaging.publisher_app import app
+
+
+class Command(BaseCommand):
+    """Idempotent; a step of every deployment."""
+
+    help = "Create the exchanges and queues that are missing; refuse if one exists that differs."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run."""
+        try:
+            with app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=5, interval_start=0.5)
+                topology.declare(connection)
+        except (TopologyError, *BROKER_ERRORS) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"topology {topology.fingerprint()} is declared")

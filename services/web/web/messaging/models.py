@@ -1,0 +1,73 @@
+"""Messages on their way to the broker, and those that nobody could handle."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class OutboxMessage(models.Model):
+    """A message that belongs to a committed transaction and is not yet confirmed by the broker.
+
+    The relay publishes it byte for byte and then deletes it. ``due_at`` may lie in the future:
+    the outbox is the only scheduler.
+    """
+
+    task_id = models.UUIDField(null=True, db_index=True)
+    exchange = models.TextField()
+    routing_key = models.TextField(blank=True)
+    headers = models.JSONField()
+    properties = models.JSONField()
+    body = models.BinaryField()
+    mandatory = models.BooleanField(default=True)
+    sent_event = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now())
+    leased_until = models.DateTimeField(null=True)
+    refusals = models.PositiveIntegerField(default=0)
+    last_refusal = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="outbox_due")]
+        verbose_name = "outbox message"
+
+    def __str__(self) -> str:
+        return f"{self.routing_key or self.exchange} #{self.pk}"
+
+
+class DeadLetter(models.Model):
+    """A message that could not be handled, kept as it was until an operator decides about it."""
+
+    class State(models.TextChoices):
+        """What became of it."""
+
+        WAITING = "waiting"
+        REPLAYED = "replayed"
+        DISCARDED = "discarded"
+
+    fingerprint = models.CharField(max_length=64, unique=True)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=40)
+    detail = models.TextField(blank=True)
+    task = models.TextField(blank=True)
+    task_id = models.UUIDField(null=True, db_index=True)
+    queue = models.TextField(blank=True)
+    exchange = models.TextField()
+    routing_key = models.TextField(blank=True)
+    headers = models.JSONField()
+    properties = models.JSONField()
+    body = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+    handled_at = models.DateTimeField(null=True)
+    handled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["state", "-created_at"], name="dead_letter_state"),
+            models.Index(fields=["reason"], name="dead_letter_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task or self.routing_key or 'message'}: {self.reason}"

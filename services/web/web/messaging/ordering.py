@@ -1,0 +1,54 @@
+"""Which of several events of a task counts: the rule that makes results safe in any order.
+
+SUCCESS always counts. Of all others the highest rank does: the later attempt, and within one
+attempt the later phase. So duplicates, reordering and a failure that is followed by the success
+of a redelivered run all end in the same state.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from contracts.results import TaskEvent, TaskState
+
+DEAD_LETTER_PHASE = 3
+PHASES = {
+    TaskState.STARTED: 1,
+    TaskState.PROGRESS: 2,
+    TaskState.RETRY: 4,
+    TaskState.REVOKED: 5,
+    TaskState.FAILURE: 6,
+    TaskState.SUCCESS: 7,
+}
+
+
+class DeadLetterEvent(TaskEvent, frozen=True, kw_only=True):
+    """A task that ended in the dead letters.
+
+    It ranks below the worker's own FAILURE of the same attempt, which knows the reason better.
+    """
+
+
+def phase(event: TaskEvent) -> int:
+    """Order of the event within its attempt."""
+    return DEAD_LETTER_PHASE if isinstance(event, DeadLetterEvent) else PHASES[event.state]
+
+
+def rank(event: TaskEvent) -> tuple[int, int, int]:
+    """Order of the event among all of its task."""
+    return event.attempt, phase(event), event.progress.done if event.progress else 0
+
+
+def latest(events: Iterable[TaskEvent]) -> dict[UUID, TaskEvent]:
+    """Fold a batch to the one event per task that counts."""
+    winners: dict[UUID, TaskEvent] = {}
+    for event in events:
+        task_id = UUID(event.task_id)
+        if task_id not in winners or _outranks(event, winners[task_id]):
+            winners[task_id] = event
+    return winners
+
+
+def _outranks(event: TaskEvent, other: TaskEvent) -> bool:
+    if other.state == TaskState.SUCCESS:
+        return False  # an answer once given does not change
+    return event.state == TaskState.SUCCESS or rank(event) > rank(other)

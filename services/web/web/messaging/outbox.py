@@ -1,0 +1,184 @@
+"""The transactional outbox: a message is stored with the data that it speaks of, or not at all."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from contracts import topology
+from contracts.tasks import Payload, TaskContract
+from web import request_id
+from web.messaging.models import OutboxMessage
+from web.messaging.publisher_app import app
+from web.messaging.wakeup import OUTBOX_CHANNEL, wake_after_commit
+
+P = TypeVar("P", bound=Payload)
+
+
+class OutsideTransactionError(RuntimeError):
+    """A message was to be stored outside of the transaction that stores its data."""
+
+
+def send(
+    contract: TaskContract[P],
+    payload: P,
+    *,
+    task_id: UUID,
+    retries: int = 0,
+    available_at: datetime | None = None,
+    time_limits: tuple[int, int] | None = None,
+) -> None:
+    """Store a task message in the caller's transaction.
+
+    Args:
+        contract: the task to run.
+        payload: its arguments.
+        task_id: Celery's id of the task; also finds the message's row and its results.
+        retries: number of earlier runs, so that later results outrank theirs.
+        available_at: when the relay may publish it; at once if None.
+        time_limits: soft and hard limit of the run, in seconds.
+
+    Raises OutsideTransactionError, and MalformedMessageError for a payload against its contract.
+    """
+    arguments = contract.encode(payload)
+    soft, hard = time_limits or (None, None)
+    message = app.amqp.create_task_message(
+        str(task_id),
+        contract.name,
+        (),
+        arguments,
+        retries=retries,
+        argsrepr="()",
+        kwargsrepr=contract.shown_arguments(arguments),
+        soft_time_limit=soft,
+        time_limit=hard,
+        create_sent_event=True,
+        origin="web",
+    )
+    _store(
+        task_id=task_id,
+        exchange=topology.TASKS.name,
+        routing_key=contract.name,
+        headers=message.headers | {"request_id": request_id.current()},
+        properties=_properties(message.properties),
+        body=msgspec.json.encode(message.body),
+        sent_event=message.sent_event,
+        available_at=available_at,
+    )
+
+
+def broadcast(command: str, arguments: dict[str, Any]) -> None:
+    """Store a control command to all workers, for instance ``revoke``.
+
+    It is not mandatory: without a worker there is nobody to obey.
+    Source: https://docs.celeryq.dev/en/stable/userguide/workers.html#remote-control
+    """
+    body = {
+        "method": command,
+        "arguments": arguments,
+        "destination": None,
+        "pattern": None,
+        "matcher": None,
+    }
+    _store(
+        task_id=None,
+        exchange=app.control.mailbox.exchange.name,
+        routing_key="",
+        headers={"clock": 0, "expires": 0},
+        properties=_properties({}),
+        body=msgspec.json.encode(body),
+        mandatory=False,
+    )
+
+
+def resend(
+    *,
+    task_id: UUID | None,
+    exchange: str,
+    routing_key: str,
+    headers: dict[str, Any],
+    properties: dict[str, Any],
+    body: bytes,
+) -> None:
+    """Store a message that once was published, such as a dead letter, to be published again."""
+    _store(
+        task_id=task_id,
+        exchange=exchange,
+        routing_key=routing_key,
+        headers=headers,
+        properties=properties,
+        body=body,
+    )
+
+
+def withdraw(task_id: UUID) -> bool:
+    """Delete a task's message if no relay has claimed it; True if there was one."""
+    unclaimed = OutboxMessage.objects.filter(task_id=task_id, leased_until=None)
+    deleted, _ = unclaimed.delete()
+    return deleted > 0
+
+
+def claim(limit: int) -> list[OutboxMessage]:
+    """Lease up to ``limit`` due messages; a lease runs out by itself if this relay dies."""
+    # The clock is the database's: relays on machines with wrong clocks do no harm.
+    return list(
+        OutboxMessage.objects.raw(
+            """
+            UPDATE messaging_outboxmessage SET leased_until = now() + %(lease)s
+            WHERE id IN (
+                SELECT id FROM messaging_outboxmessage
+                WHERE due_at <= now() AND (leased_until IS NULL OR leased_until < now())
+                ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+            )
+            RETURNING *
+            """,
+            {"lease": timedelta(seconds=settings.OUTBOX_LEASE), "limit": limit},
+        )
+    )
+
+
+def delete(ids: Sequence[int]) -> None:
+    """Forget messages that the broker has confirmed."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM messaging_outboxmessage WHERE id = ANY(%s)", [list(ids)])
+
+
+def give_back(ids: Sequence[int]) -> None:
+    """End the lease of messages whose fate is unknown, so that they are published again."""
+    OutboxMessage.objects.filter(pk__in=ids).update(leased_until=None)
+
+
+def postpone(message: OutboxMessage, reason: str) -> None:
+    """Try again later what the broker refused, for instance because a queue is full."""
+    delay = timedelta(seconds=min(2**message.refusals, 60))
+    OutboxMessage.objects.filter(pk=message.pk).update(
+        leased_until=None,
+        due_at=Now() + delay,
+        refusals=message.refusals + 1,
+        last_refusal=reason[:1000],
+    )
+
+
+def _properties(properties: dict[str, Any]) -> dict[str, Any]:
+    return properties | {
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+        "delivery_mode": 2,
+    }
+
+
+def _store(*, available_at: datetime | None = None, **fields: Any) -> None:
+    if not transaction.get_connection().in_atomic_block:
+        raise OutsideTransactionError(
+            "outbox.send() belongs into the transaction that stores the data: "
+            "wrap both in transaction.atomic()."
+        )
+    due = {"due_at": available_at} if available_at else {}
+    OutboxMessage.objects.create(**fields, **due)
+    if not available_at:
+        wake_after_commit(OUTBOX_CHANNEL)

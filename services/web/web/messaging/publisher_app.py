@@ -1,0 +1,20 @@
+"""The Celery application that gives web's messages their form; it runs no task."""
+
+from celery import Celery
+from django.conf import settings
+
+from contracts import topology
+from contracts.worker import BROKER
+
+app = Celery("web", set_as_current=False)
+app.conf.update(
+    BROKER
+    | {
+        "broker_url": settings.BROKER_URL,
+        # The relay reads confirms itself, many at a time; kombu would wait for each.
+        "broker_transport_options": {"read_timeout": 15, "write_timeout": 15},
+        "task_queues": [topology.task_queue(service) for service in topology.SERVICES],
+        "task_default_queue": topology.queue_name(topology.SERVICES[0]),
+        "task_send_sent_event": True,
+    }
+)

@@ -1,0 +1,33 @@
+"""When to try again what failed in a way that may pass."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Exponential backoff with jitter, for a limited time; all figures are seconds.
+
+    Jitter keeps a thousand mails that failed together from coming back together.
+    Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+
+    first: float
+    longest: float
+    keep_trying_for: float
+
+    def next_time(self, attempt: int, since: datetime) -> datetime | None:
+        """Return when to run attempt ``attempt + 1``, or None if the time is up.
+
+        Args:
+            attempt: the number of the run that failed, from 1.
+            since: when the work was first asked for.
+        """
+        ceiling = min(self.longest, self.first * 2.0 ** min(attempt - 1, 32))
+        when = timezone.now() + timedelta(seconds=random.uniform(ceiling / 2, ceiling))  # noqa: S311
+        if when > since + timedelta(seconds=self.keep_trying_for):
+            return None
+        return when

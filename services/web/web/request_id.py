@@ -1,0 +1,42 @@
+"""One id for all that an HTTP request sets in motion, from ``X-Request-ID`` to the results."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+HEADER = "X-Request-ID"
+ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+log = structlog.get_logger("web.request")
+
+
+class RequestIdMiddleware:
+    """Take the client's id or make one, bind it to the logs, answer with it, log the request."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Handle one request."""
+        given = request.headers.get(HEADER, "")
+        request_id = given if ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
+        started = time.monotonic()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self._get_response(request)
+            response.headers[HEADER] = request_id
+            log.info(
+                "request answered",
+                method=request.method,
+                path=request.path,  # without the query, which may hold what is nobody's business
+                status=response.status_code,
+                seconds=round(time.monotonic() - started, 3),
+            )
+        return response
+
+
+def current() -> str:
+    """Id of the request being handled, or an empty string outside of one."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))

@@ -1,0 +1,163 @@
+"""Django's settings. What differs between installations comes from the environment."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from contracts import logging as warren_logging
+from contracts.settings import Environment
+from contracts.worker import broker_url
+from web.database import connection_settings
+
+BASE_DIR = Path(__file__).parent
+
+env = Environment()
+DEBUG = env.flag("DJANGO_DEBUG", default=False)
+SECRET_KEY = env.secret("DJANGO_SECRET_KEY", min_length=50, example="50 or more random characters")
+JWT_SIGNING_KEY = env.secret("JWT_SIGNING_KEY", min_length=32, example="32 or more random bytes")
+ALLOWED_HOSTS = env.items(
+    "ALLOWED_HOSTS", example="warren.example.org", default="localhost,127.0.0.1"
+)
+PUBLIC_URL = env.url("PUBLIC_URL", schemes=("http", "https"), example="https://warren.example.org")
+BROKER_URL = broker_url(env)
+DATABASE_URL = env.url(
+    "DATABASE_URL",
+    schemes=("postgresql", "postgres"),
+    example="postgresql://warren:password@localhost:5432/warren",
+)
+DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", default=10, minimum=1)
+LOG_FORMAT = env.choice("LOG_FORMAT", options=warren_logging.FORMATS, default="json")
+LOG_LEVEL = env.choice("LOG_LEVEL", options=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
+LIVENESS_FILE = env.text("LIVENESS_FILE", example="/run/warren/relay", default="")
+
+# A mail that cannot be delivered now is tried again for so long, at growing intervals (seconds).
+MAIL_RETRY_FIRST = env.seconds("MAIL_RETRY_FIRST", default=15)
+MAIL_RETRY_LONGEST = env.seconds("MAIL_RETRY_LONGEST", default=3600)
+MAIL_RETRY_FOR = env.seconds("MAIL_RETRY_FOR", default=24 * 3600)
+# The same for a computation that fails in a way that may pass.
+JOB_RETRY_FIRST = env.seconds("JOB_RETRY_FIRST", default=5)
+JOB_RETRY_LONGEST = env.seconds("JOB_RETRY_LONGEST", default=600)
+JOB_RETRY_FOR = env.seconds("JOB_RETRY_FOR", default=3600)
+# How many requests of one process may wait for their job (?wait=) at a time.
+JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
+# Seconds after which a relay that claimed a message counts as dead.
+OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=60)
+OUTBOX_BATCH = env.integer("OUTBOX_BATCH", default=200, minimum=1)
+COLLECTOR_BATCH = env.integer("COLLECTOR_BATCH", default=500, minimum=1)
+env.check()
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "allauth",
+    "allauth.account",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "web.accounts",
+    "web.mail",
+    "web.jobs",
+    "web.messaging",
+    "web.ops",
+]
+MIDDLEWARE = [
+    "web.request_id.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+ROOT_URLCONF = "web.urls"
+WSGI_APPLICATION = "web.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {"default": connection_settings(DATABASE_URL, DATABASE_POOL_SIZE)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+APPEND_SLASH = False  # a POST without the slash would lose its body in the redirect
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR.parent / "static"
+WHITENOISE_USE_FINDERS = True  # works before collectstatic; the image collects at build
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+
+HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+ACCOUNT_ADAPTER = "web.accounts.adapter.OutboxAccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = 3
+EMAIL_BACKEND = "web.mail.backend.OutboxOnlyBackend"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "web.openapi.ProblemAutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "web.problems.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SIMPLE_JWT = {
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+    "UPDATE_LAST_LOGIN": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Warren",
+    "DESCRIPTION": "Submit computations that run in the background, and watch them.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SCHEMA_COERCE_PATH_PK_SUFFIX": True,
+}
+
+LOGGING_CONFIG = None  # structlog's configuration stands for Django's
+warren_logging.configure("web", log_format=LOG_FORMAT, level=LOG_LEVEL)
