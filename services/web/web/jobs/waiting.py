@@ -1,4 +1,4 @@
-"""Waiting for a job inside of a request (``?wait=10``) without asking the database again and again."""
+"""Waiting for a job inside of a request (``?wait=10``) without asking again and again."""
 
 import threading
 import time

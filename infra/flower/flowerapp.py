@@ -1,0 +1,58 @@
+"""The Celery application by which Flower finds the workers, and Flower's settings."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+from celery import Celery
+
+from contracts import topology
+from contracts.errors import SettingsError
+from contracts.settings import Environment
+from contracts.worker import BROKER, broker_url
+
+
+@dataclass(frozen=True)
+class FlowerSettings:
+    """What Flower reads from its environment."""
+
+    broker_url: str
+    broker_api: str
+    basic_auth: str
+    address: str
+    port: int
+    url_prefix: str
+
+    @classmethod
+    def read(cls, env: Environment) -> "FlowerSettings":
+        """Read and check them. Raises SettingsError."""
+        found = cls(
+            broker_url=broker_url(env),
+            broker_api=env.text(
+                "RABBITMQ_MANAGEMENT_URL",
+                example="http://user:password@localhost:15672/api/",
+                default="",
+            ),
+            basic_auth=env.secret("FLOWER_BASIC_AUTH", example="operator:password", min_length=10),
+            address=env.text("FLOWER_ADDRESS", example="0.0.0.0", default="127.0.0.1"),
+            port=env.integer("FLOWER_PORT", default=5555, minimum=1),
+            url_prefix=env.text("FLOWER_URL_PREFIX", example="flower", default=""),
+        )
+        env.check()
+        return found
+
+
+try:
+    settings = FlowerSettings.read(Environment())
+except SettingsError as error:
+    sys.stderr.write(f"flower cannot start: {error}\n")
+    sys.exit(os.EX_CONFIG)
+
+app = Celery("flower", broker=settings.broker_url)
+app.conf.update(
+    BROKER
+    | {
+        "task_queues": [topology.task_queue(service) for service in topology.SERVICES],
+        "broker_connection_retry_on_startup": True,
+    }
+)

@@ -1,0 +1,26 @@
+"""Operators see jobs and the catalogue."""
+
+from django.contrib import admin
+
+from web.jobs.models import Computation, Job
+from web.messaging.admin import ReadOnlyAdmin
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnlyAdmin):
+    """All users' jobs."""
+
+    list_display = ["id", "owner", "computation", "state", "attempt", "worker", "created_at",
+                    "finished_at"]  # fmt: skip
+    list_filter = ["state", "computation"]
+    list_select_related = ["owner"]
+    search_fields = ["id", "owner__email"]
+    show_full_result_count = False  # counting a million rows takes longer than showing a page
+
+
+@admin.register(Computation)
+class ComputationAdmin(ReadOnlyAdmin):
+    """What the workers have announced."""
+
+    list_display = ["name", "summary", "available", "soft_time_limit", "time_limit",
+                    "memory_limit", "announced_at"]  # fmt: skip
