@@ -96,13 +96,21 @@ class Environment:
             part.strip() for part in self.text(name, example=example, default=default).split(",")
         ]
 
-    def parsed(self, name: str, parse: Callable[[str], T], *, example: str, placeholder: T) -> T:
-        """Read what ``parse`` makes of a required setting.
+    def parsed(
+        self,
+        name: str,
+        parse: Callable[[str], T],
+        *,
+        example: str,
+        placeholder: T,
+        default: T | None = REQUIRED,
+    ) -> T:
+        """Read what ``parse`` makes of a setting, which is required unless ``default`` is given.
 
         ``parse`` raises ValueError, whose text is shown and so must not repeat a secret; the
         value itself is never shown. ``placeholder`` stands in until ``check`` has refused it.
         """
-        return self._read(name, parse, example, REQUIRED, placeholder, shown=False)
+        return self._read(name, parse, example, default, placeholder, shown=False)
 
     def check(self) -> None:
         """Raise SettingsError if any setting read so far is missing or wrong."""
