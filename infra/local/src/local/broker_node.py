@@ -1,0 +1,137 @@
+"""The files and the environment that make a RabbitMQ node private to one directory."""
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.broker_plugins import PLUGINS, link_server
+from local.programs import RabbitMQ, library_environment
+from local.secret_file import write_secret
+
+MEMORY_LIMIT = "512MB"
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    """Everything that tells one private node from another; all ports are on 127.0.0.1."""
+
+    directory: Path
+    amqp_port: int
+    management_port: int
+    prometheus_port: int
+    distribution_port: int  # Erlang's own port between nodes and tools
+    epmd_port: int  # the name service of Erlang nodes: a private one leaves the system's alone
+    vhost: str
+    user: str
+    password: str
+
+    @property
+    def node(self) -> str:
+        return "warren@localhost"
+
+    @property
+    def server(self) -> Path:
+        return self.directory / "server"
+
+
+def prepare(settings: BrokerSettings, programs: RabbitMQ) -> None:
+    """Write everything that the node reads when it starts."""
+    for name in ("home", "mnesia", "log", "config", "schema", "expanded-plugins"):
+        (settings.directory / name).mkdir(parents=True, exist_ok=True)
+    link_server(programs.home, settings.server)
+    cookie = settings.directory / "home/.erlang.cookie"
+    if not cookie.exists():
+        write_secret(cookie, secrets.token_hex(20))
+        cookie.chmod(0o400)  # Erlang refuses a cookie that others may read
+    write_secret(settings.directory / "definitions.json", json.dumps(_definitions(settings)))
+    (settings.directory / "rabbitmq.conf").write_text(_configuration(settings))
+    (settings.directory / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].")
+    (settings.directory / "advanced.config").write_text("[].")
+    (settings.directory / "rabbitmq-env.conf").write_text("")
+
+
+def environment(settings: BrokerSettings, programs: RabbitMQ) -> dict[str, str]:
+    """Name every path and port of the node: whatever is left out is the system node's."""
+    at = settings.directory
+    return {
+        "PATH": f"{programs.erlang}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": f"{at}/home",  # Erlang looks for its cookie here
+        "ERL_EPMD_PORT": str(settings.epmd_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        # Makes the start script become the node, so that the pid that was started is the node's.
+        "RUNNING_UNDER_SYSTEMD": "true",
+        "RABBITMQ_NODENAME": settings.node,
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(settings.amqp_port),
+        "RABBITMQ_DIST_PORT": str(settings.distribution_port),
+        "RABBITMQ_BASE": f"{at}",
+        "RABBITMQ_MNESIA_BASE": f"{at}/mnesia",
+        "RABBITMQ_LOG_BASE": f"{at}/log",
+        "RABBITMQ_PID_FILE": f"{at}/node.pid",
+        "RABBITMQ_FEATURE_FLAGS_FILE": f"{at}/feature_flags",
+        "RABBITMQ_CONFIG_FILE": f"{at}/rabbitmq.conf",
+        "RABBITMQ_ADVANCED_CONFIG_FILE": f"{at}/advanced.config",
+        "RABBITMQ_CONF_ENV_FILE": f"{at}/rabbitmq-env.conf",  # else the system's is read
+        "RABBITMQ_GENERATED_CONFIG_DIR": f"{at}/config",
+        "RABBITMQ_SCHEMA_DIR": f"{at}/schema",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": f"{at}/enabled_plugins",
+        "RABBITMQ_PLUGINS_DIR": f"{settings.server}/plugins",
+        "RABBITMQ_PLUGINS_EXPAND_DIR": f"{at}/expanded-plugins",
+        # Two scheduler threads are plenty here, and each one more costs memory and start-up time.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+            "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}"
+        ),
+        **library_environment(programs.libraries),
+    }
+
+
+def _configuration(settings: BrokerSettings) -> str:
+    return f"""\
+listeners.tcp.default = 127.0.0.1:{settings.amqp_port}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {settings.management_port}
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = {settings.prometheus_port}
+load_definitions = {settings.directory}/definitions.json
+log.console = false
+log.file.level = info
+log.file.rotation.size = 10485760
+log.file.rotation.count = 1
+
+# Watermarks relative to the machine make no sense for one of many things that run on it.
+vm_memory_high_watermark.absolute = {MEMORY_LIMIT}
+disk_free_limit.absolute = 50MB
+# Quorum queues keep their log in memory up to this size; the default equals the limit above.
+raft.wal_max_size_bytes = 32000000
+# A late-acknowledging worker holds its message as long as its task runs: with the default of half
+# an hour the broker would close its channel in the middle of a longer one.
+consumer_timeout = 7200000
+# Queue lengths as the management API and Flower show them are at most so old.
+collect_statistics_interval = 2000
+"""
+
+
+def _definitions(settings: BrokerSettings) -> dict[str, object]:
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    return {
+        "vhosts": [{"name": settings.vhost}],
+        "users": [
+            {
+                "name": settings.user,
+                "password_hash": _hash(settings.password),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "administrator",
+            }
+        ],
+        "permissions": [{"user": settings.user, "vhost": settings.vhost, **everything}],
+    }
+
+
+def _hash(password: str) -> str:
+    """Hash as https://www.rabbitmq.com/docs/passwords#computing-password-hash describes."""
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

@@ -1,0 +1,168 @@
+"""A server program of ours: started, found again, signalled and awaited by its pid."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from local.errors import LocalError
+
+POLL_SECONDS = 0.05
+KILL_SECONDS = 10.0
+
+
+class Identity(NamedTuple):
+    """A pid alone may belong to another program after a crash; with its start time it is unique."""
+
+    pid: int
+    started: int  # clock ticks since boot
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity | None":
+        """Identify a live process; a zombie counts as dead."""
+        fields = _stat(pid)
+        return cls(pid, int(fields[19])) if fields and fields[0] != "Z" else None
+
+    @property
+    def alive(self) -> bool:
+        return Identity.of(self.pid) == self
+
+
+class Daemon:
+    """One server program, known by a small record file as long as it runs."""
+
+    def __init__(
+        self, name: str, directory: Path, stop_signal: signal.Signals = signal.SIGTERM
+    ) -> None:
+        self.name = name
+        self.log = directory / f"{name}.log"
+        self._record = directory / f"{name}.pid"
+        self._stop_signal = stop_signal
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def launch(self, command: Sequence[str], environment: Mapping[str, str], *options: str) -> None:
+        """Start the program without waiting for it; `options` go to setpriv.
+
+        It is told to stop when the thread that started it ends, even by kill -9: a private server
+        never outlives its run. So call this from the main thread.
+        """
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        end_with_parent = ["setpriv", "--pdeathsig", self._stop_signal.name.removeprefix("SIG")]
+        with self.log.open("wb") as output:
+            self._child = subprocess.Popen(
+                [*end_with_parent, *options, "--", *command],
+                env=dict(environment),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for `up`, which stops its servers in order
+            )
+        identity = Identity.of(self._child.pid)
+        if identity:
+            self._record.write_text(json.dumps(identity))
+
+    @property
+    def running(self) -> bool:
+        return self._identity() is not None
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Wait for the program to be of use; show the end of its log if that never happens."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.running:
+                raise LocalError(f"{self.name} ended while it started.\n{self._last_lines()}")
+            if time.monotonic() > deadline:
+                raise LocalError(
+                    f"{self.name} was not ready after {seconds:.0f} s.\n{self._last_lines()}"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def stop(self, seconds: float) -> None:
+        """End the program in its own orderly way; kill it if that takes longer than `seconds`."""
+        identity = self._identity()
+        if identity is None:
+            return
+        self.resume()  # a stopped program would not see the signal
+        self._signal(identity, self._stop_signal)
+        if not self._gone([identity], seconds):
+            self.kill()
+        self._record.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End the program and its children at once, as a power cut would."""
+        tree = self._tree()
+        for identity in tree:
+            self._signal(identity, signal.SIGKILL)
+        if not self._gone(tree, KILL_SECONDS):
+            raise LocalError(f"{self.name} survived SIGKILL; see the processes {tree}.")
+        self._record.unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """Freeze the program and its children: connections stay open, nothing answers."""
+        for identity in self._tree():
+            self._signal(identity, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for identity in self._tree():
+            self._signal(identity, signal.SIGCONT)
+
+    def _identity(self) -> Identity | None:
+        if self._child:
+            self._child.poll()  # a dead child stays a zombie until somebody asks
+        try:
+            identity = Identity(*json.loads(self._record.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        return identity if identity.alive else None
+
+    def _tree(self) -> list[Identity]:
+        root = self._identity()
+        return [root, *_descendants(root.pid)] if root else []
+
+    def _gone(self, identities: Sequence[Identity], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while any(identity.alive for identity in identities):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        if self._child:
+            self._child.wait()
+        return True
+
+    @staticmethod
+    def _signal(identity: Identity, number: signal.Signals) -> None:
+        if identity.alive:
+            os.kill(identity.pid, number)
+
+    def _last_lines(self, count: int = 15) -> str:
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join([f"The end of {self.log}:", *(f"  {line}" for line in lines[-count:])])
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on (see proc(5)); empty if there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def _descendants(pid: int) -> Iterator[Identity]:
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(entry.name))
+        if fields:
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    pending = children.get(pid, [])
+    while pending:
+        found = pending.pop()
+        pending += children.get(found, [])
+        identity = Identity.of(found)
+        if identity:
+            yield identity

@@ -1,0 +1,207 @@
+"""A private PostgreSQL cluster: started, broken in every way that tests need, and stopped."""
+
+import os
+import pwd
+import secrets
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from local.daemon import Daemon
+from local.errors import LocalError
+from local.programs import PostgreSQL, library_environment
+from local.secret_file import write_secret
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+SUPERUSER = "postgres"
+# PostgreSQL refuses to run as root. As nobody it still needs a way into a checkout below a
+# directory that only root may enter (/root, for one), hence the capability.
+UNPRIVILEGED_USER = "nobody"
+UNPRIVILEGED = (
+    "--reuid=nobody",
+    "--regid=nogroup",
+    "--clear-groups",
+    "--inh-caps=+dac_override",
+    "--ambient-caps=+dac_override",
+)
+OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # a socket's path must be short, a checkout's need not be
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "jit": "off",  # needs LLVM, 100 MB, for nothing that Warren does
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role, and the database of the same name that only it may connect to."""
+
+    name: str
+    password: str
+    creates_databases: bool = False
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    directory: Path
+    port: int  # on 127.0.0.1
+    roles: tuple[Role, ...]
+
+
+class Database:
+    """One PostgreSQL cluster under one directory, fully durable (fsync is never turned off)."""
+
+    def __init__(self, settings: DatabaseSettings, programs: PostgreSQL) -> None:
+        self.settings = settings
+        self._programs = programs
+        self._data = settings.directory / "data"
+        self._superuser_file = settings.directory / "superuser-password"
+        self._server = Daemon("postgres", settings.directory, signal.SIGINT)  # SIGINT: fast stop
+        self._environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            **library_environment(programs.libraries),
+        }
+
+    def url(self, role: str, database: str | None = None) -> str:
+        """The address, with password, of the role's own database or of another one."""
+        password = next(r.password for r in self.settings.roles if r.name == role)
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.settings.port}/{database or role}"
+
+    @property
+    def log(self) -> Path:
+        return self._server.log
+
+    @property
+    def running(self) -> bool:
+        return self._server.running
+
+    def start(self, seconds: float = START_SECONDS) -> None:
+        """Start the cluster, made first if need be; a no-op if it runs. Call from the main thread.
+
+        Afterwards every role and its database exist, with the passwords of the settings.
+        """
+        if not self.running:
+            if not (self._data / "PG_VERSION").exists():
+                self._initialise()
+            self._check_owner()
+            options = {**OPTIONS, "port": str(self.settings.port)}
+            assignments = [f"--{name}={value}" for name, value in options.items()]
+            command = [f"{self._programs.programs}/postgres", "-D", f"{self._data}", *assignments]
+            self._server.launch(command, self._environment, *_privileges())
+        self._server.wait_until(self._ready, seconds)
+        self._create_roles()
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        self._server.stop(seconds)
+
+    def kill(self) -> None:
+        """Kill the server and its backends as a power cut would; `start` brings them back."""
+        self._server.kill()
+
+    def pause(self) -> None:
+        """Freeze the server and its backends: nothing answers, until `resume`."""
+        self._server.pause()
+
+    def resume(self) -> None:
+        self._server.resume()
+
+    def create_database(self, name: str, owner: str, template: str = "template1") -> str:
+        """Make a database that only its owner may connect to; the answer is its address.
+
+        With a `template` it is a copy, with everything in it; nobody may be connected to that.
+        """
+        names = {
+            key: sql.Identifier(value)
+            for key, value in {"name": name, "owner": owner, "template": template}.items()
+        }
+        with self._superuser() as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {name} OWNER {owner} TEMPLATE {template}").format(**names)
+            )
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {name} FROM PUBLIC").format(**names))
+        return self.url(owner, name)
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database; whoever is connected to it is disconnected."""
+        with self._superuser() as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+    def _initialise(self) -> None:
+        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_secret(self._superuser_file, secrets.token_urlsafe(32))
+        if os.geteuid() == 0:
+            os.chown(self._data, _owner().pw_uid, _owner().pw_gid)
+        command = [
+            *_as_owner(),
+            *(f"{self._programs.programs}/initdb", "--pgdata", f"{self._data}"),
+            *("--username", SUPERUSER, "--pwfile", f"{self._superuser_file}"),
+            *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"),
+        ]
+        result = subprocess.run(
+            command, env=self._environment, cwd="/", capture_output=True, text=True, check=False
+        )
+        if result.returncode:
+            raise LocalError(f"PostgreSQL could not make its files:\n{result.stderr.strip()}")
+
+    def _check_owner(self) -> None:
+        holder = self._data.stat().st_uid
+        if holder != _owner().pw_uid:
+            name = pwd.getpwuid(holder).pw_name
+            raise LocalError(
+                f"{self._data} belongs to {name}: it was made by another user or by root. "
+                "Run as that user, or let it run `make clean` first."
+            )
+
+    def _ready(self) -> bool:
+        try:
+            self._superuser().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _superuser(self) -> psycopg.Connection:
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.settings.port,
+            user=SUPERUSER,
+            password=self._superuser_file.read_text(),
+            dbname="postgres",
+            connect_timeout=5,
+            autocommit=True,
+        )
+
+    def _create_roles(self) -> None:
+        with self._superuser() as connection:
+            roles = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
+            databases = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+            for role in self.settings.roles:
+                verb = "ALTER" if role.name in roles else "CREATE"
+                may = "CREATEDB" if role.creates_databases else "NOCREATEDB"
+                statement = sql.SQL(f"{verb} ROLE {{}} LOGIN {may} PASSWORD {{}}")
+                connection.execute(statement.format(sql.Identifier(role.name), role.password))
+        for role in self.settings.roles:
+            if role.name not in databases:
+                self.create_database(role.name, owner=role.name)
+
+
+def _owner() -> pwd.struct_passwd:
+    return pwd.getpwnam(UNPRIVILEGED_USER) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+
+def _privileges() -> tuple[str, ...]:
+    return UNPRIVILEGED if os.geteuid() == 0 else ()
+
+
+def _as_owner() -> list[str]:
+    return ["setpriv", *UNPRIVILEGED, "--"] if os.geteuid() == 0 else []

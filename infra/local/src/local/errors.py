@@ -1,0 +1,2 @@
+class LocalError(Exception):
+    """Something that the person at the terminal can mend; its text says what and how."""

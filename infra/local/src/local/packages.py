@@ -1,0 +1,98 @@
+"""RabbitMQ and PostgreSQL, found on the machine or unpacked from the distribution's packages.
+
+Unpacking needs no root and leaves the system as it was: no service starts, nothing is configured.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from local.apt import Apt, Report
+from local.errors import LocalError
+from local.programs import PostgreSQL, RabbitMQ, find_postgresql, find_rabbitmq
+
+Programs = TypeVar("Programs", RabbitMQ, PostgreSQL)
+
+SYSTEM = Path("/")
+# Of all that a server package depends on, only its own programs and shared libraries are run here;
+# the rest serves installation scripts. Mixing installed and unpacked parts of one family would not
+# work, so a family is unpacked as a whole.
+FAMILY = re.compile(r"rabbitmq-server|erlang-.*|postgresql(-client)?-\d+")
+LIBRARY = re.compile(r"lib(?!python|perl|llvm|pam-|semanage|.*-perl$)[a-z0-9.+-]*\d[a-z0-9.+-]*")
+# PostgreSQL reads time zones from the system's folder only.
+TIME_ZONES = Path("/usr/share/zoneinfo/UTC")
+
+RELOCATABLE_ERL = """\
+#!/bin/sh
+# Debian's script names /usr/lib/erlang; this one finds the Erlang that it lies in.
+ROOTDIR=$(cd "$(dirname "$0")/.." && pwd)
+BINDIR=$(echo "$ROOTDIR"/erts-*/bin)
+EMU=beam
+PROGNAME=erl
+export ROOTDIR BINDIR EMU PROGNAME
+exec "$BINDIR/erlexec" "$@"
+"""
+
+
+def rabbitmq(folder: Path, report: Report, *, unpack: bool = False) -> RabbitMQ:
+    """Find RabbitMQ, or unpack it below `folder`; `unpack` passes over an installed one."""
+    return _obtain("rabbitmq-server", folder / "rabbitmq", find_rabbitmq, report, unpack)
+
+
+def postgresql(folder: Path, report: Report, *, unpack: bool = False) -> PostgreSQL:
+    """Find PostgreSQL, or unpack it below `folder`; `unpack` passes over an installed one."""
+    programs = _obtain("postgresql", folder / "postgresql", find_postgresql, report, unpack)
+    if not TIME_ZONES.exists():
+        raise LocalError(
+            "PostgreSQL needs the system's time zones: run `apt-get install tzdata` as root."
+        )
+    return programs
+
+
+def _obtain(
+    package: str,
+    folder: Path,
+    find: Callable[[Path], Programs | None],
+    report: Report,
+    unpack: bool,
+) -> Programs:
+    found = (None if unpack else find(SYSTEM)) or find(folder)
+    if found is None:
+        _unpack(package, folder, report)
+        found = find(folder)
+    if found is None:
+        raise LocalError(
+            f"The package {package} of this distribution is too old or laid out in an unknown way. "
+            f"Install {package} yourself, or use `docker compose up --wait`."
+        )
+    return found
+
+
+def _unpack(package: str, folder: Path, report: Report) -> None:
+    apt = Apt(folder.with_name(f"{folder.name}-apt"), report)
+    partial = folder.with_name(f"{folder.name}-partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    report(f"{package} is not installed: unpacking the distribution's package (no root needed)")
+    installed = apt.installed()
+    wanted = [
+        name
+        for name in apt.dependencies(package)
+        if FAMILY.fullmatch(name) or (LIBRARY.fullmatch(name) and name not in installed)
+    ]
+    for archive in apt.download(wanted):
+        subprocess.run(["dpkg-deb", "--extract", archive, partial], check=True)
+    for erl in partial.glob("usr/lib/erlang/**/bin/erl"):
+        _relocate(erl)
+    partial.rename(folder)  # only ever seen whole
+    apt.clean()
+
+
+def _relocate(erl: Path) -> None:
+    if erl.parent.parent.name.startswith("erts-"):
+        erl.unlink()  # a copy of the same script that nothing calls
+    else:
+        erl.write_text(RELOCATABLE_ERL)
