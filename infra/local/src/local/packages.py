@@ -35,6 +35,10 @@ PROGNAME=erl
 export ROOTDIR BINDIR EMU PROGNAME
 exec "$BINDIR/erlexec" "$@"
 """
+DELEGATING_ERL = """\
+#!/bin/sh
+exec "$(dirname "$0")/../../bin/erl" "$@"
+"""
 
 
 def rabbitmq(folder: Path, report: Report, *, unpack: bool = False) -> RabbitMQ:
@@ -92,7 +96,6 @@ def _unpack(package: str, folder: Path, report: Report) -> None:
 
 
 def _relocate(erl: Path) -> None:
-    if erl.parent.parent.name.startswith("erts-"):
-        erl.unlink()  # a copy of the same script that nothing calls
-    else:
-        erl.write_text(RELOCATABLE_ERL)
+    beside_emulator = erl.parent.parent.name.startswith("erts-")  # RabbitMQ calls this copy
+    erl.write_text(DELEGATING_ERL if beside_emulator else RELOCATABLE_ERL)
+
