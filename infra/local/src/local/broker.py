@@ -28,16 +28,6 @@ class Broker:
         self._epmd = Daemon("epmd", settings.directory)
         self._node = Daemon("rabbitmq", settings.directory, signal.SIGTERM)
 
-    def url(self, vhost: str | None = None) -> str:
-        """The AMQP address, with user and password, of the settings' vhost or of another one."""
-        at = self.settings
-        name = quote(at.vhost if vhost is None else vhost, safe="")
-        return f"amqp://{at.user}:{at.password}@127.0.0.1:{at.amqp_port}/{name}"
-
-    @property
-    def management_url(self) -> str:
-        return f"http://127.0.0.1:{self.settings.management_port}"
-
     @property
     def log(self) -> Path:
         return self.settings.directory / "log" / f"{self.settings.node}.log"
@@ -92,7 +82,7 @@ class Broker:
         self._manage("PUT", f"vhosts/{vhost}")
         permissions = {"configure": ".*", "write": ".*", "read": ".*"}
         self._manage("PUT", f"permissions/{vhost}/{quote(self.settings.user)}", permissions)
-        return self.url(name)
+        return self.settings.url(name)
 
     def delete_vhost(self, name: str) -> None:
         """Remove a vhost with its queues; the clients in it are disconnected."""
@@ -118,9 +108,8 @@ class Broker:
     def _manage(self, method: str, path: str, body: dict[str, str] | None = None) -> None:
         answer = httpx.request(
             method,
-            f"{self.management_url}/api/{path}",
+            f"{self.settings.management_url}{path}",
             json=body,
-            auth=(self.settings.user, self.settings.password),
             timeout=10,
             trust_env=False,  # a proxy has no business between this machine and itself
         )

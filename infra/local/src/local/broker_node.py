@@ -6,6 +6,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from local.broker_plugins import PLUGINS, link_server
 from local.programs import RabbitMQ, library_environment
@@ -35,6 +36,20 @@ class BrokerSettings:
     @property
     def server(self) -> Path:
         return self.directory / "server"
+
+    def url(self, vhost: str | None = None) -> str:
+        """The AMQP address, with user and password, of this vhost or of another one."""
+        name = quote(self.vhost if vhost is None else vhost, safe="")
+        return f"amqp://{self._account}@127.0.0.1:{self.amqp_port}/{name}"
+
+    @property
+    def management_url(self) -> str:
+        """The address of RabbitMQ's HTTP API, with user and password."""
+        return f"http://{self._account}@127.0.0.1:{self.management_port}/api/"
+
+    @property
+    def _account(self) -> str:
+        return f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
 
 
 def prepare(settings: BrokerSettings, programs: RabbitMQ) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -55,6 +56,12 @@ class DatabaseSettings:
     port: int  # on 127.0.0.1
     roles: tuple[Role, ...]
 
+    def url(self, role: str, database: str | None = None) -> str:
+        """The address, with password, of the role's own database or of another one."""
+        password = next(known.password for known in self.roles if known.name == role)
+        account = f"{quote(role, safe='')}:{quote(password, safe='')}"
+        return f"postgresql://{account}@127.0.0.1:{self.port}/{quote(database or role, safe='')}"
+
 
 class Database:
     """One PostgreSQL cluster under one directory, fully durable (fsync is never turned off)."""
@@ -70,11 +77,6 @@ class Database:
             "LC_ALL": "C.UTF-8",
             **library_environment(programs.libraries),
         }
-
-    def url(self, role: str, database: str | None = None) -> str:
-        """The address, with password, of the role's own database or of another one."""
-        password = next(r.password for r in self.settings.roles if r.name == role)
-        return f"postgresql://{role}:{password}@127.0.0.1:{self.settings.port}/{database or role}"
 
     @property
     def log(self) -> Path:
@@ -128,7 +130,7 @@ class Database:
                 sql.SQL("CREATE DATABASE {name} OWNER {owner} TEMPLATE {template}").format(**names)
             )
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {name} FROM PUBLIC").format(**names))
-        return self.url(owner, name)
+        return self.settings.url(owner, name)
 
     def drop_database(self, name: str) -> None:
         """Remove a database; whoever is connected to it is disconnected."""

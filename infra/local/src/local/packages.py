@@ -98,4 +98,3 @@ def _unpack(package: str, folder: Path, report: Report) -> None:
 def _relocate(erl: Path) -> None:
     beside_emulator = erl.parent.parent.name.startswith("erts-")  # RabbitMQ calls this copy
     erl.write_text(DELEGATING_ERL if beside_emulator else RELOCATABLE_ERL)
-

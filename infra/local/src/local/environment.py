@@ -1,0 +1,39 @@
+"""The environment that Warren's processes run in."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.settings import Settings
+
+# Taken over from the terminal: what the programs need to run at all, and what a person may set.
+INHERITED = ("HOME", "LANG", "TZ", "TMPDIR", "USER", "CONCURRENCY")
+PASSED_ON = (
+    "MAIL_FROM",
+    "DJANGO_SECRET_KEY",
+    "DJANGO_DEBUG",
+    "JWT_SIGNING_KEY",
+    "ALLOWED_HOSTS",
+    "LOG_LEVEL",
+)
+
+
+def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict[str, str]:
+    """Compose the environment; `terminal` is the one that the command was called in."""
+    user, password = settings.variables["FLOWER_USER"], settings.variables["FLOWER_PASSWORD"]
+    return {
+        **{name: terminal[name] for name in INHERITED if name in terminal},
+        **{name: settings.variables[name] for name in PASSED_ON},
+        **{name: str(port) for name, port in settings.ports.items()},
+        # So that `python`, `celery` and `gunicorn` in the Procfile are the locked ones.
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONUNBUFFERED": "1",
+        "BROKER_URL": settings.broker.url(),
+        "RABBITMQ_MANAGEMENT_URL": settings.broker.management_url,
+        "DATABASE_URL": settings.database.url("warren"),
+        "LEDGER_URL": settings.database.url("mailer"),
+        "SMTP_URL": f"smtp://127.0.0.1:{settings.ports['SMTP_PORT']}",
+        "PUBLIC_URL": settings.web_url,
+        "FLOWER_BASIC_AUTH": f"{user}:{password}",
+        "LOG_FORMAT": "console",
+    }

@@ -1,0 +1,74 @@
+"""Ports on 127.0.0.1: whether they are free, who holds them, and free ones for tests."""
+
+import random
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.errors import LocalError
+
+LISTENING = "0A"  # the state in /proc/net/tcp
+# Below the ports that the kernel hands to outgoing connections: one of those could otherwise take
+# the port of a server that is just being restarted.
+CANDIDATES = range(20000, 32000)
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Refuse ports that are in use or named twice; `ports` is by the variable in .env."""
+    problems = []
+    for name, port in ports.items():
+        others = [other for other in ports if other != name and ports[other] == port]
+        if others:
+            problems.append(f"{name}={port} is also the port of {others[0]}.")
+        elif not is_free(port):
+            problems.append(f"{name}={port} is in use{_by_whom(port)}.")
+    if problems:
+        raise LocalError(
+            "\n".join([*problems, "Choose other ports in .env, or stop the program that has them."])
+        )
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # A server may take a port whose last connections are still closing, so the probe may too.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Choose different free ports, at random so that parallel runs hardly ever meet."""
+    found: list[int] = []
+    for port in random.sample(CANDIDATES, len(CANDIDATES)):
+        if len(found) == count:
+            return found
+        if is_free(port):
+            found.append(port)
+    raise LocalError(f"There are no {count} free ports between 20000 and 32000.")
+
+
+def _by_whom(port: int) -> str:
+    """Name the program that listens, as far as this user may see it (see proc(5))."""
+    inodes = _listening_inodes(port)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            held = {str(entry.readlink()) for entry in (process / "fd").iterdir()}
+            if any(f"socket:[{inode}]" in held for inode in inodes):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                return f" by process {process.name} ({command[:60]})"
+        except OSError:
+            continue
+    return ""
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        for row in table.read_text().splitlines()[1:] if table.exists() else []:
+            fields = row.split()
+            if fields[1].endswith(f":{port:04X}") and fields[3] == LISTENING:
+                inodes.add(fields[9])
+    return inodes

@@ -1,0 +1,88 @@
+"""What `.env` says, checked and typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import env_file
+from local.broker_node import BrokerSettings
+from local.database import DatabaseSettings, Role
+from local.errors import LocalError
+
+VHOST = "warren"
+PORTS = (
+    "WEB_PORT",
+    "FLOWER_PORT",
+    "RABBITMQ_PORT",
+    "RABBITMQ_MANAGEMENT_PORT",
+    "RABBITMQ_PROMETHEUS_PORT",
+    "RABBITMQ_DIST_PORT",
+    "RABBITMQ_EPMD_PORT",
+    "POSTGRES_PORT",
+    "SMTP_PORT",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One checkout's settings; everything that it writes lies in `local`."""
+
+    root: Path
+    variables: Mapping[str, str]
+    ports: Mapping[str, int]
+
+    @classmethod
+    def load(cls, root: Path, environment: Mapping[str, str]) -> "Settings":
+        """Read `.env` in the checkout `root`; what `environment` says of its variables wins."""
+        variables = env_file.read_or_create(root)
+        variables |= {name: environment[name] for name in variables if environment.get(name)}
+        return cls(root, variables, {name: _port(name, variables) for name in PORTS})
+
+    @property
+    def local(self) -> Path:
+        return self.root / ".local"
+
+    @property
+    def mails(self) -> Path:
+        return self.local / "mails"
+
+    @property
+    def logs(self) -> Path:
+        return self.local / "log"
+
+    @property
+    def web_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['WEB_PORT']}"
+
+    @property
+    def flower_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['FLOWER_PORT']}"
+
+    @property
+    def broker(self) -> BrokerSettings:
+        return BrokerSettings(
+            directory=self.local / "rabbitmq",
+            amqp_port=self.ports["RABBITMQ_PORT"],
+            management_port=self.ports["RABBITMQ_MANAGEMENT_PORT"],
+            prometheus_port=self.ports["RABBITMQ_PROMETHEUS_PORT"],
+            distribution_port=self.ports["RABBITMQ_DIST_PORT"],
+            epmd_port=self.ports["RABBITMQ_EPMD_PORT"],
+            vhost=VHOST,
+            user=self.variables["RABBITMQ_USER"],
+            password=self.variables["RABBITMQ_PASSWORD"],
+        )
+
+    @property
+    def database(self) -> DatabaseSettings:
+        roles = (
+            Role("warren", self.variables["POSTGRES_WARREN_PASSWORD"]),
+            Role("mailer", self.variables["POSTGRES_MAILER_PASSWORD"]),
+        )
+        return DatabaseSettings(self.local / "postgres", self.ports["POSTGRES_PORT"], roles)
+
+
+def _port(name: str, variables: Mapping[str, str]) -> int:
+    text = variables[name]
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise LocalError(f"{name}={text} in .env is not a port: it must be from 1 to 65535.")
+    return int(text)
