@@ -13,10 +13,6 @@ from contracts import topology
 from contracts.consumer import Liveness
 from contracts.settings import Environment
 
-# SIGTERM lets short tasks finish and gives the long ones back to the queue, instead of waiting
-# for them without end. Celery reads this when it is imported.
-os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-
 # Seconds until a silent broker counts as gone. Without them a publish to a broker under a memory
 # alarm hangs until the alarm is over.
 SOCKET_TIMEOUTS = {"read_timeout": 30, "write_timeout": 30}
