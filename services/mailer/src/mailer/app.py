@@ -1,0 +1,24 @@
+"""The mailer's Celery application and what its threads share."""
+
+import logging
+from typing import Any
+
+from celery import signals
+
+from contracts.worker import create_app
+from mailer.config import read_or_exit
+from mailer.connections import Connections
+from mailer.ledger import Ledger
+
+settings = read_or_exit()
+ledger = Ledger(settings.ledger_url, threads=settings.worker.concurrency)
+connections = Connections(settings.smtp, timeout=settings.smtp_timeout)
+app = create_app("mailer", settings.worker, include=["mailer.tasks"])
+
+logging.getLogger("psycopg.pool").setLevel(logging.WARNING)  # it tells of each connection lent
+
+
+@signals.worker_shutdown.connect
+def _close(**_: Any) -> None:
+    connections.close()
+    ledger.close()

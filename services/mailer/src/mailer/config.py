@@ -1,0 +1,101 @@
+"""The mailer's settings, all from the environment."""
+
+import sys
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from enum import StrEnum
+from urllib.parse import unquote, urlsplit
+
+from contracts.errors import SettingsError
+from contracts.settings import Environment
+from contracts.worker import WorkerSettings
+from mailer.addresses import parse_address, parse_mailbox
+
+EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
+THREADS = 8
+
+
+class Security(StrEnum):
+    """How the connection to the SMTP server is protected; the value is the URL's scheme."""
+
+    NONE = "smtp"
+    STARTTLS = "smtp+starttls"
+    TLS = "smtps"
+
+
+PORTS = {Security.NONE: 25, Security.STARTTLS: 587, Security.TLS: 465}
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """The server that takes the mails, from ``SMTP_URL``; no user means no sign-in."""
+
+    host: str
+    port: int
+    security: Security = Security.NONE
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> "SmtpServer":
+        """Take a URL apart. Raises ValueError, which repeats no part of it."""
+        parts = urlsplit(url)
+        if parts.scheme not in list(Security) or not parts.hostname:
+            raise ValueError(f"it must be a URL that starts with {':// or '.join(Security)}://")
+        try:
+            port = parts.port
+        except ValueError:
+            message = "its port must be a number, and / ? # in its password percent-encoded"
+            raise ValueError(message) from None
+        security = Security(parts.scheme)
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if not (user + password).isascii():  # smtplib's AUTH takes no more
+            raise ValueError("its user and password must be ASCII")
+        return cls(parts.hostname, port or PORTS[security], security, user, password)
+
+
+@dataclass(frozen=True)
+class MailerSettings:
+    """All that the mailer reads from its environment. Times are seconds."""
+
+    worker: WorkerSettings
+    ledger_url: str = field(repr=False)
+    smtp: SmtpServer
+    smtp_timeout: float
+    mail_from: Address
+
+    @classmethod
+    def read(cls, env: Environment) -> "MailerSettings":
+        """Read and check them. Raises SettingsError, naming each that is missing or wrong."""
+        settings = cls(
+            worker=WorkerSettings.read(env, concurrency=THREADS),
+            ledger_url=env.url(
+                "LEDGER_URL",
+                schemes=("postgresql", "postgres"),
+                example="postgresql://mailer:password@localhost:5432/mailer",
+            ),
+            smtp=env.parsed(
+                "SMTP_URL",
+                SmtpServer.parse,
+                example="smtp+starttls://user:password@mail.example.org:587",
+                placeholder=SmtpServer("", 0),
+            ),
+            smtp_timeout=env.seconds("SMTP_TIMEOUT", default=30.0),
+            mail_from=env.parsed(
+                "MAIL_FROM",
+                parse_mailbox,
+                example="Warren <noreply@example.org>",
+                placeholder=parse_address("noreply@example.org"),
+            ),
+        )
+        env.check()
+        return settings
+
+
+def read_or_exit() -> MailerSettings:
+    """Read the process's settings; with wrong ones end it, for it could only fail later."""
+    try:
+        return MailerSettings.read(Environment())
+    except SettingsError as error:
+        print(f"mailer: {error}", file=sys.stderr)
+        sys.exit(EX_CONFIG)

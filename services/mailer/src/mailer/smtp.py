@@ -1,0 +1,94 @@
+"""One mail over SMTP, and exactly what is known about it afterwards (RFC 5321).
+
+==============================================  ==========================================
+what happens                                    what it means
+==============================================  ==========================================
+250 after the end of DATA                       sent; the answer is returned
+no connection, no sign-in, a 5xx greeting       TransientError: the operator mends it
+4xx, or silence before the end of DATA          TransientError: not sent, later perhaps
+5xx to MAIL, RCPT or DATA                       PermanentError: not sent, and never will be
+silence after the end of DATA                   OutcomeUnknownError: sent, or not
+==============================================  ==========================================
+
+An answer that is passed on is one line, and without the recipient's address, which servers
+like to repeat: answers are logged.
+"""
+
+import re
+import smtplib
+
+from contracts.errors import PermanentError, TransientError
+from mailer.composing import OutgoingMail
+
+REFUSED = "SmtpRefused"
+LONGEST_ANSWER = 300
+# 5xx answers that speak of the mailer's sign-in and not of the mail (RFC 4954, RFC 3207)
+OURS_TO_MEND = {530, 534, 535, 538}
+
+
+class OutcomeUnknownError(TransientError):
+    """The mail was handed over, but the server's answer never came: it may have been sent."""
+
+
+def converse(session: smtplib.SMTP, mail: OutgoingMail) -> str:
+    """Send one mail over an open connection; returns the server's answer ("250 2.0.0 Ok …").
+
+    Raises TransientError, PermanentError or OutcomeUnknownError, as the module's table says.
+    """
+    try:
+        _offer(session, mail)
+        session.send(mail.content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+    except (smtplib.SMTPException, OSError) as error:
+        session.close()
+        raise TransientError(f"the SMTP server went away: {reason(error)}") from error
+    try:
+        code, text = session.getreply()
+    except (smtplib.SMTPException, OSError) as error:
+        session.close()
+        message = f"the SMTP server took the mail but did not answer: {reason(error)}"
+        raise OutcomeUnknownError(message) from error
+    return _conclude(session, mail, code, text)
+
+
+def _offer(session: smtplib.SMTP, mail: OutgoingMail) -> None:
+    """Go as far as the server's 354, from where on the mail itself may be sent."""
+    if mail.smtputf8 and not session.has_extn("smtputf8"):
+        raise PermanentError("the SMTP server takes no address beyond ASCII", REFUSED)
+    options = ("SMTPUTF8", "BODY=8BITMIME") if mail.smtputf8 else ()
+    _expect((250,), mail, *session.mail(mail.sender, options))
+    _expect((250, 251), mail, *session.rcpt(mail.recipient))
+    _expect((354,), mail, *session.docmd("DATA"))
+
+
+def _expect(wanted: tuple[int, ...], mail: OutgoingMail, code: int, text: bytes) -> None:
+    if code in wanted:
+        return
+    answer = describe(code, text, mail.recipient)
+    if 500 <= code <= 599 and code not in OURS_TO_MEND:
+        raise PermanentError(answer, REFUSED)
+    raise TransientError(answer)
+
+
+def _conclude(session: smtplib.SMTP, mail: OutgoingMail, code: int, text: bytes) -> str:
+    if not 200 <= code <= 299 and not 400 <= code <= 599:
+        session.close()
+        raise OutcomeUnknownError("the SMTP server took the mail but its answer makes no sense")
+    _expect(tuple(range(200, 300)), mail, code, text)
+    return describe(code, text, mail.recipient)
+
+
+def describe(code: int, text: bytes | str, recipient: str = "") -> str:
+    """Put a server's answer into one line, without control characters and the address."""
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    line = " ".join(f"{code} {words}".split())
+    if recipient:
+        line = re.sub(re.escape(recipient), "<recipient>", line, flags=re.IGNORECASE)
+        line = line.replace("<<recipient>>", "<recipient>")
+    return "".join(filter(str.isprintable, line))[:LONGEST_ANSWER]
+
+
+def reason(error: Exception) -> str:
+    """Say what went wrong with a connection."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return describe(error.smtp_code, error.smtp_error)
+    return str(error) or type(error).__name__
