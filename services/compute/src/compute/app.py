@@ -1,0 +1,35 @@
+"""The compute worker's Celery application: ``celery -A compute.app worker``.
+
+It needs the prefork pool, because its limits hold per process.
+"""
+
+import os
+
+from compute.announcing import announcer
+from compute.catalogue import Catalogue
+from compute.config import Settings
+from contracts.settings import Environment
+from contracts.worker import create_app
+
+KIB_PER_MIB = 1024
+OWN_MEMORY = 256  # MiB that a pool process may take on top of a run's memory limit
+
+# The pool already keeps every core busy. Threads of numpy's linear algebra would only compete for
+# them, and their buffers count against the memory limit.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+settings = Settings.read(Environment())
+catalogue = Catalogue.discover(settings.modules, settings.limits)
+
+app = create_app(
+    "compute",
+    settings.worker,
+    include=["compute.tasks"],
+    # The second line behind RLIMIT_DATA, which does not see memory that processes share: a pool
+    # process that has grown beyond this is replaced after its run.
+    worker_max_memory_per_child=(catalogue.largest_memory_limit + OWN_MEMORY) * KIB_PER_MIB,
+    # The last resort, should a request come without limits; see LimitedRequest.
+    task_soft_time_limit=settings.limits.soft_time_limit,
+    task_time_limit=settings.limits.time_limit,
+)
+app.steps["consumer"].add(announcer(catalogue, settings.announce_interval))

@@ -1,0 +1,1 @@
+"""The computations: one module each, found by themselves (docs/adding-a-computation.md)."""

@@ -1,0 +1,89 @@
+"""How long a run may take and how much memory it may use, and what happens beyond.
+
+Celery sends the pool's process SIGUSR1 at the soft time limit and kills it at the hard one. The
+memory limit is RLIMIT_DATA, which since Linux 4.7 counts private writable mappings too, and so
+numpy's arrays (getrlimit(2)); RLIMIT_AS would count shared libraries and mapped files as well.
+Both need a process per run: the prefork pool.
+"""
+
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from billiard.pool import SIG_SOFT_TIMEOUT, soft_timeout_sighandler
+
+from contracts.errors import PermanentError
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one run: seconds until it is told to stop, seconds until it is killed, MiB."""
+
+    soft_time_limit: int
+    time_limit: int
+    memory_limit: int
+
+    def changed(self, time_limit: int | None, memory_limit: int | None) -> "Limits":
+        """Replace what is given; the time between the soft and the hard limit stays."""
+        soft = time_limit or self.soft_time_limit
+        hard = soft + self.time_limit - self.soft_time_limit
+        return Limits(soft, hard, memory_limit or self.memory_limit)
+
+
+@contextmanager
+def enforced(time_limits: Any, mebibytes: int) -> Iterator[None]:
+    """Run the block within limits.
+
+    Args:
+        time_limits: the hard and the soft one in seconds, as Celery's request has them; Celery
+            watches the clock.
+        mebibytes: memory on top of what the process has at the start.
+
+    Raises PermanentError of kind TimeLimitExceeded or MemoryLimitExceeded.
+    """
+    try:
+        with _memory_limit(mebibytes), _soft_time_limit():
+            yield
+    except SoftTimeLimitExceeded:
+        message = f"ran longer than its limit of {time_limits[1]:g} s"
+        raise PermanentError(message, "TimeLimitExceeded") from None
+    except MemoryError:
+        # One that escaped from the task would end the whole worker (celery/worker/request.py).
+        message = f"needed more than its limit of {mebibytes} MiB of memory"
+        raise PermanentError(message, "MemoryLimitExceeded") from None
+
+
+@contextmanager
+def _soft_time_limit() -> Iterator[None]:
+    # Outside of the block, the signal of a run that just ended would hit the code that sends the
+    # result, or the next run.
+    signal.signal(SIG_SOFT_TIMEOUT, soft_timeout_sighandler)
+    try:
+        yield
+    finally:
+        signal.signal(SIG_SOFT_TIMEOUT, signal.SIG_IGN)
+
+
+@contextmanager
+def _memory_limit(mebibytes: int) -> Iterator[None]:
+    before, maximum = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_data_size() + mebibytes * MIB, maximum))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, maximum))
+
+
+def _data_size() -> int:
+    """Bytes that count against RLIMIT_DATA now: VmData of proc(5)."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/self/status has no VmData")
