@@ -38,6 +38,7 @@ class ContractTask(Task):  # type: ignore[type-arg]  # celery's Task is generic 
 
     abstract = True
     Request = AnsweringRequest  # type: ignore[assignment]
+    throws = (PermanentError,)  # an answer, not an incident: Celery logs no traceback of it
     contract: TaskContract[Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 
 FORMATS = ("json", "console")
+# Celery's own lines on each task hold its arguments and result; ContractTask logs without them.
+TALKATIVE = ("celery.app.trace", "celery.worker.strategy")
 SECRET_NAME = re.compile(
     r"passw|secret|token|authorization|signing_key|activate|verification", re.I
 )
@@ -44,6 +46,7 @@ def configure(service: str, *, log_format: str = "json", level: str = "INFO") ->
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": level},
+            "loggers": {name: {"level": "WARNING"} for name in TALKATIVE},
         }
     )
     structlog.configure(
