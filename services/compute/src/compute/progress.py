@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 
 from billiard.pool import SIG_SOFT_TIMEOUT
 
@@ -13,7 +14,8 @@ INTERVAL = 0.3  # seconds between two reports: more than a person can see is a w
 class Progress:
     """Sends a report when the last one is old enough, so that it may be called in any loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._next = 0.0
 
     def report(self, done: int, total: int) -> None:
@@ -21,7 +23,7 @@ class Progress:
 
         Costs next to nothing when called too often; outside of a worker it does nothing.
         """
-        now = time.monotonic()
+        now = self._clock()
         if now >= self._next:
             self._next = now + INTERVAL
             _send(done, total)
