@@ -13,7 +13,13 @@ from kombu import Connection, Consumer, Message
 
 from contracts import topology
 from contracts.liveness import LivenessFile
-from contracts.results import CATALOGUE_ROUTING_KEY, Catalogue, TaskEvent
+from contracts.results import (
+    CATALOGUE_ROUTING_KEY,
+    Catalogue,
+    TaskError,
+    TaskEvent,
+    TaskState,
+)
 from web.jobs import catalogue
 from web.messaging import dead_letters, handlers
 from web.messaging.dead_letters import Corpse
@@ -102,7 +108,21 @@ def apply(messages: Sequence[Message]) -> None:
                 apply([message])
             return
         log.exception("message refused", routing_key=_routing_key(messages[0]))
-        dead_letters.store([_unusable(messages[0], f"{type(error).__name__}: {error}")])
+        _refuse(messages[0], f"{type(error).__name__}: {error}")
+
+
+@transaction.atomic
+def _refuse(message: Message, detail: str) -> None:
+    """Put what cannot be stored into the dead letters, and tell the task's owner so."""
+    dead_letters.store([_unusable(message, detail)])
+    for event in _sort([message]).events:
+        handler = handlers.find(event.task)
+        if handler:
+            error = TaskError("ResultNotStorable", "the database refuses the result")
+            failed = msgspec.structs.replace(
+                event, state=TaskState.FAILURE, result=None, progress=None, error=error
+            )
+            handler.apply([failed])
 
 
 @transaction.atomic

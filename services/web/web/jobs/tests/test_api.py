@@ -1,0 +1,184 @@
+"""Submitting, watching and cancelling jobs through the API."""
+
+import threading
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from rest_framework.test import APIClient
+
+from web.accounts.models import User
+from web.jobs import results
+from web.jobs.models import Job
+from web.jobs.tests.factories import event, make_computation, make_job, make_user
+from web.messaging.models import OutboxMessage
+
+pytestmark = pytest.mark.django_db
+ADDITION = {"computation": "add", "arguments": {"x": 4, "y": 6}}
+
+
+@pytest.fixture
+def user() -> User:
+    make_computation()
+    return make_user()
+
+
+@pytest.fixture
+def client(user: User) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+def test_a_job_is_accepted_with_its_message_in_one_transaction(client: APIClient) -> None:
+    answer = client.post("/api/v1/jobs", ADDITION, headers={"X-Request-ID": "abc"})
+    assert answer.status_code == 202
+    job = answer.json()
+    assert answer["Location"].endswith(f"/api/v1/jobs/{job['id']}")
+    assert set(job) == {
+        "id", "computation", "arguments", "state", "progress", "result", "error", "attempts",
+        "worker", "created_at", "started_at", "finished_at",
+    }  # fmt: skip
+    assert (job["state"], job["attempts"], job["progress"]) == ("queued", 0, None)
+    message = OutboxMessage.objects.get()
+    assert str(message.task_id) == job["id"] == message.headers["id"]
+    assert message.routing_key == "compute.run"
+    assert message.headers["request_id"] == "abc"
+    assert message.headers["timelimit"] == [15, 10]
+
+
+def test_submitting_takes_few_queries(client: APIClient, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(5):  # computation, savepoint, job, message, release
+        client.post("/api/v1/jobs", ADDITION)
+
+
+def test_the_same_idempotency_key_gives_the_same_job(client: APIClient) -> None:
+    first, second = (
+        client.post("/api/v1/jobs", ADDITION, headers={"Idempotency-Key": "k"}) for _ in range(2)
+    )
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["id"] == second.json()["id"]
+    assert OutboxMessage.objects.count() == 1
+
+
+def test_an_idempotency_key_with_another_request_is_refused(client: APIClient) -> None:
+    client.post("/api/v1/jobs", ADDITION, headers={"Idempotency-Key": "k"})
+    other = ADDITION | {"arguments": {"x": 1, "y": 1}}
+    answer = client.post("/api/v1/jobs", other, headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_the_same_key_of_another_user_is_another_request(client: APIClient) -> None:
+    first = client.post("/api/v1/jobs", ADDITION, headers={"Idempotency-Key": "k"})
+    client.force_authenticate(make_user("grace@example.org"))
+    second = client.post("/api/v1/jobs", ADDITION, headers={"Idempotency-Key": "k"})
+    assert first.json()["id"] != second.json()["id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "rule"),
+    [
+        ({"x": "four", "y": 6}, "arguments.x", "type"),
+        ({"x": 4}, "arguments", "required"),
+        ({"x": 4, "y": 6, "z": 1}, "arguments", "additionalProperties"),
+        ([4, 6], "arguments", "type"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_field_and_rule(
+    client: APIClient, arguments: Any, field: str, rule: str
+) -> None:
+    answer = client.post("/api/v1/jobs", {"computation": "add", "arguments": arguments})
+    assert answer.status_code == 400
+    error = answer.json()["errors"][0]
+    assert (error["field"], error["code"]) == (field, rule)
+    assert not Job.objects.exists()
+
+
+def test_an_unknown_computation_is_not_found(client: APIClient) -> None:
+    answer = client.post("/api/v1/jobs", {"computation": "halt", "arguments": {}})
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_computation")
+
+
+def test_nobody_sees_anothers_job(client: APIClient) -> None:
+    job = make_job(make_user("grace@example.org"))
+    for answer in (
+        client.get(f"/api/v1/jobs/{job.id}"),
+        client.post(f"/api/v1/jobs/{job.id}/cancel"),
+    ):
+        assert answer.status_code == 404
+    assert client.get("/api/v1/jobs").json()["results"] == []
+
+
+def test_jobs_are_listed_newest_first_and_by_state(client: APIClient, user: User) -> None:
+    old, new = make_job(user, state="failed"), make_job(user)
+    Job.objects.filter(pk=old.pk).update(created_at="2001-01-01T00:00Z")
+    listed = client.get("/api/v1/jobs?page_size=1").json()
+    assert [job["id"] for job in listed["results"]] == [str(new.id)]
+    following = client.get(listed["next"]).json()
+    assert [job["id"] for job in following["results"]] == [str(old.id)]
+    failed = client.get("/api/v1/jobs?state=failed").json()["results"]
+    assert [job["id"] for job in failed] == [str(old.id)]
+    assert client.get("/api/v1/jobs?state=odd").status_code == 400
+
+
+def test_a_job_still_in_the_outbox_is_withdrawn_when_cancelled(client: APIClient) -> None:
+    job = client.post("/api/v1/jobs", ADDITION).json()
+    answer = client.post(f"/api/v1/jobs/{job['id']}/cancel")
+    assert answer.json()["state"] == "cancelled"
+    assert not OutboxMessage.objects.exists()
+    assert client.post(f"/api/v1/jobs/{job['id']}/cancel").status_code == 200
+
+
+def test_a_job_on_its_way_is_revoked_at_the_workers(client: APIClient, user: User) -> None:
+    job = make_job(user, state="running")
+    assert client.post(f"/api/v1/jobs/{job.id}/cancel").status_code == 200
+    message = OutboxMessage.objects.get()
+    assert message.exchange == "celery.pidbox"
+    assert str(job.id).encode() in bytes(message.body)
+
+
+def test_a_job_that_has_ended_cannot_be_cancelled(client: APIClient, user: User) -> None:
+    job = make_job(user, state="succeeded")
+    answer = client.post(f"/api/v1/jobs/{job.id}/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (409, "job_is_final")
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "soon", "nan"])
+def test_a_wait_that_makes_no_sense_is_refused(client: APIClient, user: User, wait: str) -> None:
+    job = make_job(user)
+    answer = client.get(f"/api/v1/jobs/{job.id}?wait={wait}")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "wait")
+
+
+def test_a_malformed_id_is_not_found(client: APIClient) -> None:
+    assert client.get("/api/v1/jobs/not-an-id").status_code == 404
+    assert client.get(f"/api/v1/jobs/{uuid.uuid4()}").status_code == 404
+    assert client.get(f"/api/v1/jobs/{'-' * 36}").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_ends_as_soon_as_the_job_does(user: User, client: APIClient) -> None:
+    job = make_job(user)
+    answers: list[Any] = []
+
+    def ask() -> None:
+        answers.append(client.get(f"/api/v1/jobs/{job.id}?wait=60"))
+        connection.close()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with transaction.atomic():
+        results.apply([event(job.id, "SUCCESS")])  # type: ignore[arg-type]
+    asking.join(30)  # well before the 60 s
+    assert answers[0].json()["state"] == "succeeded"
+
+
+def test_computations_are_listed_with_schema_and_limits(client: APIClient) -> None:
+    make_computation("gone", available=False)
+    (entry,) = client.get("/api/v1/computations").json()["results"]
+    assert entry["name"] == "add"
+    assert entry["arguments"]["required"] == ["x", "y"]
+    assert entry["limits"] == {"soft_time_limit": 10, "time_limit": 15, "memory_limit": 256}
+    assert client.get("/api/v1/computations/add").json() == entry
+    assert client.get("/api/v1/computations/gone").status_code == 404

@@ -1,0 +1,25 @@
+"""A virtual host of the real broker for each test that needs one."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from kombu import Connection
+
+from contracts import topology
+from local.broker import Broker
+from web.messaging.publisher_app import app
+
+
+@pytest.fixture
+def amqp(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """Connect to a new virtual host with the topology declared; web's Celery app uses it too."""
+    vhost = f"web-{uuid.uuid4().hex[:8]}"
+    url = broker.create_vhost(vhost)
+    monkeypatch.setattr(app.conf, "broker_url", url)
+    monkeypatch.setattr(app.conf, "broker_read_url", url)
+    monkeypatch.setattr(app.conf, "broker_write_url", url)
+    with Connection(url) as connection:
+        topology.declare(connection)
+        yield connection
+    broker.delete_vhost(vhost)

@@ -1,0 +1,115 @@
+"""The collector against a real broker: nothing that arrives is lost, and nothing stops it."""
+
+from uuid import uuid4
+
+import msgspec
+import pytest
+from kombu import Connection, Message
+
+from contracts import results, topology
+from contracts.results import TaskEvent, TaskState
+from web.jobs.models import Computation, Job
+from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
+from web.messaging.collector import Inbox, apply
+from web.messaging.models import DeadLetter
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def job() -> Job:
+    return make_job(make_user())
+
+
+def arrive(amqp: Connection, *bodies: bytes, key: str = "compute.run.success") -> list[Message]:
+    """Publish to ``warren.results`` and receive through a collector's inbox."""
+    producer = amqp.Producer(auto_declare=False)
+    for body in bodies:
+        producer.publish(body, exchange="warren.results", routing_key=key,
+                         content_type="application/json", content_encoding="utf-8")  # fmt: skip
+    inbox = Inbox(amqp)
+    received: list[Message] = []
+    while len(received) < len(bodies):
+        received += inbox.receive()
+    return received
+
+
+def encoded(arrival: TaskEvent) -> bytes:
+    return msgspec.json.encode(arrival)
+
+
+def test_a_batch_of_results_is_applied(amqp: Connection, job: Job) -> None:
+    other = make_job(job.owner)
+    messages = arrive(
+        amqp,
+        encoded(event(job.id, TaskState.STARTED)),
+        encoded(event(other.id, TaskState.FAILURE)),
+        encoded(event(job.id, TaskState.SUCCESS)),
+    )
+    apply(messages)
+    states = dict(Job.objects.values_list("id", "state"))
+    assert states == {job.id: "succeeded", other.id: "failed"}
+
+
+def test_a_malformed_result_becomes_a_dead_letter_and_stops_no_other(
+    amqp: Connection, job: Job
+) -> None:
+    bad = [b"{not json", b'{"task_id": 1}', b"\xff\xfe", encoded(event(job.id, TaskState.STARTED))]
+    bad.append(bad[-1].replace(str(job.id).encode(), b"no uuid"))
+    apply(arrive(amqp, *bad, encoded(event(job.id, TaskState.SUCCESS))))
+    job.refresh_from_db()
+    assert job.state == "succeeded"
+    assert DeadLetter.objects.filter(reason="malformed", queue="web.results").count() == 4
+
+
+def test_a_result_that_the_database_cannot_hold_becomes_a_dead_letter(
+    amqp: Connection, job: Job
+) -> None:
+    other = make_job(job.owner)
+    nul = event(job.id, TaskState.SUCCESS)
+    nul = msgspec.structs.replace(nul, result="a\0b")  # PostgreSQL's jsonb has no NUL
+    apply(arrive(amqp, encoded(nul), encoded(event(other.id, TaskState.SUCCESS))))
+    job.refresh_from_db()
+    assert (job.state, job.result) == ("failed", None)
+    assert Job.objects.get(pk=other.id).state == "succeeded"
+    letter = DeadLetter.objects.get()
+    assert letter.reason == "malformed"
+    assert "DataError" in letter.detail
+
+
+def test_an_announced_catalogue_is_taken_over(amqp: Connection) -> None:
+    computation = results.Computation(
+        name="add", summary="Add.", description="", arguments={"type": "object"},
+        result={"type": "number"}, soft_time_limit=1, time_limit=2, memory_limit=3,
+    )  # fmt: skip
+    catalogue = results.Catalogue(worker="w", at=BEGINNING, computations=[computation])
+    key = results.CATALOGUE_ROUTING_KEY
+    apply(arrive(amqp, msgspec.json.encode(catalogue), key=key))
+    assert Computation.objects.get(available=True).name == "add"
+    without = msgspec.structs.replace(catalogue, computations=[])
+    apply(arrive(amqp, msgspec.json.encode(without), key=key))
+    assert not Computation.objects.filter(available=True).exists()
+
+
+def test_what_the_relay_could_not_route_fails_its_job(amqp: Connection, job: Job) -> None:
+    amqp.Producer(auto_declare=False).publish(
+        b"[[], {}, {}]", exchange=topology.TASKS.name, routing_key="nobody.knows",
+        headers={"task": "compute.run", "id": str(job.id), "retries": 0},
+        content_type="application/json", content_encoding="utf-8",
+    )  # fmt: skip
+    inbox = Inbox(amqp)
+    while not (messages := inbox.receive()):
+        pass
+    apply(messages)
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.task_id) == ("unrouted", job.id)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert job.error is not None
+    assert "nobody.knows" in job.error["message"]
+
+
+def test_results_of_unknown_tasks_are_ignored(amqp: Connection) -> None:
+    stranger = msgspec.structs.replace(event(uuid4(), TaskState.SUCCESS), task="other.task")
+    apply(arrive(amqp, encoded(stranger), encoded(event(uuid4(), TaskState.SUCCESS))))
+    assert not DeadLetter.objects.exists()

@@ -1,0 +1,130 @@
+"""The outbox keeps a message exactly as long as its transaction and the broker want."""
+
+import threading
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from contracts.errors import MalformedMessageError
+from contracts.tasks import RUN_COMPUTATION, SEND_EMAIL, RunComputation, SendEmail
+from web.messaging import outbox
+from web.messaging.models import OutboxMessage
+from web.messaging.wakeup import OUTBOX_CHANNEL, Listener
+
+
+def store(**options: object) -> UUID:
+    task_id = uuid4()
+    payload = RunComputation(job_id=str(task_id), computation="add", arguments={"x": 1})
+    with transaction.atomic():
+        outbox.send(RUN_COMPUTATION, payload, task_id=task_id, **options)  # type: ignore[arg-type]
+    return task_id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_outside_of_a_transaction_is_refused() -> None:
+    payload = RunComputation(job_id="1", computation="add", arguments={})
+    with pytest.raises(outbox.OutsideTransactionError, match=r"transaction\.atomic"):
+        outbox.send(RUN_COMPUTATION, payload, task_id=uuid4())
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_goes_away_with_its_transaction() -> None:
+    with transaction.atomic():
+        store()
+        assert OutboxMessage.objects.exists()
+        transaction.set_rollback(True)
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_payload_against_its_contract_is_refused() -> None:
+    payload = RunComputation(job_id="1", computation="add", arguments=7)  # type: ignore[arg-type]
+    with pytest.raises(MalformedMessageError, match=r"arguments"):
+        outbox.send(RUN_COMPUTATION, payload, task_id=uuid4())
+
+
+@pytest.mark.django_db
+def test_what_flower_may_not_show_is_not_in_the_headers() -> None:
+    payload = SendEmail(
+        email_id="1", template="verify_email", recipient="ada@example.org",
+        context={"verification_key": "planted-secret"},
+    )  # fmt: skip
+    outbox.send(SEND_EMAIL, payload, task_id=uuid4())
+    message = OutboxMessage.objects.get()
+    shown = f"{message.headers}{message.properties}{message.sent_event}"
+    assert "verify_email" in shown
+    assert "planted-secret" not in shown
+    assert "ada@example.org" not in shown
+    assert b"planted-secret" in bytes(message.body)
+
+
+@pytest.mark.django_db
+def test_a_claimed_message_is_not_claimed_again_until_its_lease_has_run_out() -> None:
+    store()
+    (message,) = outbox.claim(10)
+    assert outbox.claim(10) == []
+    OutboxMessage.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    assert [again.pk for again in outbox.claim(10)] == [message.pk]
+
+
+@pytest.mark.django_db
+def test_a_message_is_not_claimed_before_it_is_due() -> None:
+    store(available_at=timezone.now() + timedelta(hours=1))
+    assert outbox.claim(10) == []
+    OutboxMessage.objects.update(due_at=timezone.now())
+    assert len(outbox.claim(10)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_relays_never_claim_the_same_message_and_never_wait_for_each_other() -> None:
+    ids = {store() for _ in range(6)}
+    theirs: list[OutboxMessage] = []
+
+    def claim_elsewhere() -> None:
+        theirs.extend(outbox.claim(3))
+        connection.close()
+
+    with transaction.atomic():  # the first relay's claim is not committed yet
+        ours = outbox.claim(3)
+        other = threading.Thread(target=claim_elsewhere)
+        other.start()
+        other.join(30)
+        assert not other.is_alive()
+    assert {message.task_id for message in (*ours, *theirs)} == ids
+
+
+@pytest.mark.django_db
+def test_only_a_message_that_no_relay_has_can_be_withdrawn() -> None:
+    claimed, free = store(), store(available_at=timezone.now() + timedelta(hours=1))
+    outbox.claim(10)
+    assert outbox.withdraw(free)
+    assert not outbox.withdraw(claimed)
+
+
+@pytest.mark.django_db
+def test_a_refused_message_waits_longer_each_time() -> None:
+    store()
+    waits = []
+    for _ in range(3):
+        OutboxMessage.objects.update(due_at=timezone.now())
+        (message,) = outbox.claim(1)
+        outbox.postpone(message, "a queue is full")
+        message.refresh_from_db()
+        waits.append(message.due_at - timezone.now())
+    assert waits == sorted(waits)
+    assert (message.refusals, message.last_refusal) == (3, "a queue is full")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_wakes_the_relay_once() -> None:
+    with Listener(OUTBOX_CHANNEL) as listener:
+        with transaction.atomic():
+            store()
+            store()
+            assert listener.wait(0.05) == []
+        assert listener.wait(30) == [""]
+        assert listener.wait(0.05) == []

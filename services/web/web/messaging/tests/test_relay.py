@@ -1,0 +1,117 @@
+"""The relay against a real broker: confirmed, refused, returned, unencodable."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import transaction
+from kombu import Connection, Queue
+
+from contracts import topology
+from contracts.errors import TopologyError
+from contracts.tasks import RUN_COMPUTATION, RunComputation
+from web.messaging import outbox
+from web.messaging.lifecycle import BROKER_ERRORS
+from web.messaging.models import DeadLetter, OutboxMessage
+from web.messaging.publisher import Publisher
+from web.messaging.relay import relay_batch
+
+pytestmark = pytest.mark.django_db
+
+
+def store() -> UUID:
+    task_id = uuid4()
+    payload = RunComputation(job_id=str(task_id), computation="add", arguments={"x": 1})
+    with transaction.atomic():
+        outbox.send(RUN_COMPUTATION, payload, task_id=task_id)
+    return task_id
+
+
+def taken(amqp: Connection, queue: str) -> list[str]:
+    """Correlation ids of all that waits in a queue."""
+    ids = []
+    channel = amqp.channel()
+    while message := channel.basic_get(queue, no_ack=True):
+        ids.append(message.properties["correlation_id"])
+    return ids
+
+
+def test_due_messages_are_published_and_forgotten(amqp: Connection) -> None:
+    ids = [store() for _ in range(250)]
+    with Publisher() as publisher:
+        published = 0
+        while batch := relay_batch(publisher):
+            published += batch
+    assert published == 250
+    assert taken(amqp, "compute") == [str(task_id) for task_id in ids]
+    assert not OutboxMessage.objects.exists()
+
+
+def test_a_stored_message_is_published_byte_for_byte(amqp: Connection) -> None:
+    store()
+    stored = OutboxMessage.objects.get()
+    with Publisher() as publisher:
+        relay_batch(publisher)
+    message = amqp.channel().basic_get("compute")
+    assert message.body.encode() == bytes(stored.body)
+    assert stored.headers.items() <= message.headers.items()
+    assert message.properties["delivery_mode"] == 2
+
+
+def test_a_full_queue_postpones_and_loses_nothing(amqp: Connection) -> None:
+    with amqp.channel() as channel:
+        channel.queue_delete("compute")
+        arguments = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
+        Queue("compute", topology.TASKS, "compute.#", queue_arguments=arguments)(channel).declare()
+    with pytest.raises(TopologyError, match="queue 'compute' differs"):
+        Publisher()
+    # A policy may limit a queue's length without changing the topology; the refusal is the same.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("web.messaging.publisher.check", lambda _connection: None)
+        publisher = Publisher()
+    ids = {str(store()) for _ in range(10)}
+    with publisher:
+        relay_batch(publisher)
+    left = {str(message.task_id) for message in OutboxMessage.objects.all()}
+    assert left
+    assert left | set(taken(amqp, "compute")) == ids
+    assert set(OutboxMessage.objects.values_list("refusals", flat=True)) == {1}
+
+
+def test_a_message_that_no_queue_wants_is_caught(amqp: Connection) -> None:
+    store()
+    OutboxMessage.objects.update(routing_key="nobody.knows")
+    with Publisher() as publisher:
+        relay_batch(publisher)
+    assert not OutboxMessage.objects.exists()
+    assert len(taken(amqp, "web.dead")) == 1
+
+
+def test_a_message_that_the_broker_returns_is_parked_with_its_reason(amqp: Connection) -> None:
+    store()
+    OutboxMessage.objects.update(exchange=topology.RESULTS.name, routing_key="x")
+    with Publisher() as publisher:
+        with amqp.channel() as channel:
+            channel.queue_unbind("web.results", topology.RESULTS.name, "#")
+        relay_batch(publisher)
+    assert not OutboxMessage.objects.exists()
+    letter = DeadLetter.objects.get()
+    assert letter.reason == "returned"
+    assert "NO_ROUTE" in letter.detail
+
+
+def test_a_message_that_cannot_be_encoded_is_parked_and_stops_no_other(amqp: Connection) -> None:
+    bad, good = store(), store()
+    OutboxMessage.objects.filter(task_id=bad).update(headers={"task": "compute.run", "n": 2**80})
+    with Publisher() as publisher:
+        relay_batch(publisher)
+    assert DeadLetter.objects.get().reason == "unencodable"
+    assert taken(amqp, "compute") == [str(good)]
+
+
+def test_messages_come_back_when_the_connection_breaks(amqp: Connection) -> None:
+    store()
+    with Publisher() as publisher:
+        publisher._connection.transport.close_connection(publisher._connection.connection)
+        with pytest.raises(BROKER_ERRORS):
+            relay_batch(publisher)
+    assert OutboxMessage.objects.get().leased_until is None
