@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -149,10 +150,16 @@ def _sort(messages: Sequence[Message]) -> Batch:
             elif _routing_key(message) == CATALOGUE_ROUTING_KEY:
                 batch.catalogues.append(msgspec.json.decode(message.body, type=Catalogue))
             else:
-                batch.events.append(msgspec.json.decode(message.body, type=TaskEvent))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                batch.events.append(_event(message))
+        except (msgspec.DecodeError, ValueError) as error:
             batch.letters.append(_unusable(message, str(error)))
     return batch
+
+
+def _event(message: Message) -> TaskEvent:
+    event = msgspec.json.decode(message.body, type=TaskEvent)
+    UUID(event.task_id)  # ours always are
+    return event
 
 
 def _from_dead_letters(message: Message) -> bool:

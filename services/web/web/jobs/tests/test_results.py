@@ -62,7 +62,7 @@ def test_any_order_repetition_and_batching_of_a_history_ends_in_its_state(
         job = make_job(job.owner)
         runs = [run_of(job, number, end) for number, end in enumerate(endings, 1)]
         arrivals = [arrival for run in runs for arrival in run] * 2
-        Random(seed).shuffle(arrivals)
+        Random(seed).shuffle(arrivals)  # noqa: S311
         edges = sorted({0, len(arrivals), *(cut for cut in cuts if cut < len(arrivals))})
         for start, end in pairwise(edges):
             apply(*arrivals[start:end])
