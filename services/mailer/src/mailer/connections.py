@@ -95,7 +95,7 @@ class Connections:
             self._introduce(session)
         except (smtplib.SMTPException, OSError) as error:
             session.close()
-            raise TransientError(f"the SMTP server refuses the mailer: {reason(error)}") from error
+            raise TransientError(f"no session with the SMTP server: {reason(error)}") from error
         return session
 
     def _connect(self) -> smtplib.SMTP:
