@@ -219,7 +219,9 @@ def test_a_refused_sign_in_is_the_operators_matter_and_keeps_the_password(
     guarded: ScriptedServer,
 ) -> None:
     connections = signing_in(guarded, "warren", f"not {PASSWORD}")
-    with pytest.raises(TransientError, match=r"no session with the SMTP server: 535 5\.7\.8") as caught:
+    with pytest.raises(
+        TransientError, match=r"no session with the SMTP server: 535 5\.7\.8"
+    ) as caught:
         send(connections)
     assert PASSWORD not in repr(caught.value) + repr(caught.value.__cause__) + repr(
         to(guarded, password=PASSWORD)

@@ -1,0 +1,63 @@
+"""Deliver mails as a worker process does, and look into its ledger."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from contracts.results import MailReceipt
+from contracts.tasks import SendEmail
+from mailer.addresses import parse_mailbox
+from mailer.config import SmtpServer
+from mailer.connections import Connections
+from mailer.delivery import deliver
+from mailer.ledger import Ledger
+
+MAIL_FROM = "Warren <noreply@example.org>"
+MAIL = SendEmail(
+    email_id="e-1",
+    template="verify_email",
+    recipient="bob@example.com",
+    context={
+        "verification_url": "https://warren.example.org/verify?key=MQ:planted",
+        "verification_key": "MQ:planted",
+        "expires_in_days": "3",
+    },
+)
+
+
+class Post:
+    """What one worker process has: a ledger and connections of its own."""
+
+    def __init__(self, ledger_url: str, port: int, *, timeout: float = 20, **times: float) -> None:
+        self.ledger = Ledger(ledger_url, threads=4, **times)
+        self.connections = Connections(SmtpServer("127.0.0.1", port), timeout=timeout)
+
+    def deliver(self, mail: SendEmail = MAIL) -> MailReceipt:
+        return deliver(
+            mail,
+            mail_from=parse_mailbox(MAIL_FROM),
+            ledger=self.ledger,
+            connections=self.connections,
+        )
+
+    def close(self) -> None:
+        self.connections.close()
+        self.ledger.close()
+
+
+@dataclass(frozen=True)
+class Look:
+    """Questions to a ledger's database."""
+
+    url: str
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(query).fetchall()
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return self.ask("SELECT email_id, state, sends FROM mail_ledger")
+
+    def waits_for_a_lock(self) -> bool:
+        return bool(self.ask("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))

@@ -1,0 +1,271 @@
+"""One mail for one request, whatever happens to request, server, worker or database."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from contracts.errors import MalformedMessageError, PermanentError, TransientError
+from contracts.results import MailReceipt
+from contracts.tasks import SendEmail
+from local.database import Database
+from mailer.smtp import OutcomeUnknownError
+
+from .conftest import StartServer
+from .delivering import MAIL, Look, Post
+from .scripted_server import DROP, HANG, ScriptedServer
+
+SENT = MailReceipt(message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 1")
+RESENT = MailReceipt(
+    message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 2", uncertain=True
+)
+StartPost = Callable[..., Post]
+
+
+@pytest.fixture
+def server(smtp_server: StartServer) -> ScriptedServer:
+    return smtp_server()
+
+
+@pytest.fixture
+def start_post(ledger_url: str, server: ScriptedServer) -> Iterator[StartPost]:
+    """Start what a worker process has; with other times than the usual ones if given."""
+    started: list[Post] = []
+
+    def start(**times: float) -> Post:
+        started.append(Post(ledger_url, server.port, **times))
+        return started[-1]
+
+    yield start
+    server.released.set()
+    for post in started:
+        post.close()
+
+
+@pytest.fixture
+def post(start_post: StartPost) -> Post:
+    return start_post()
+
+
+@pytest.fixture
+def look(ledger_url: str) -> Look:
+    return Look(ledger_url)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as executor:
+        yield executor
+
+
+def test_a_mail_is_sent_and_noted(post: Post, server: ScriptedServer, look: Look) -> None:
+    assert post.deliver() == SENT
+    assert server.mails[0]["To"] == "bob@example.com"
+    assert look.rows() == [("e-1", "sent", 1)]
+
+
+def test_the_same_request_twice_sends_one_mail(
+    start_post: StartPost, server: ScriptedServer
+) -> None:
+    assert [start_post().deliver(), start_post().deliver()] == [SENT, SENT]
+    assert len(server.mails) == 1
+
+
+def test_the_same_request_twice_at_the_same_time_sends_one_mail(
+    start_post: StartPost, server: ScriptedServer, look: Look, threads: ThreadPoolExecutor
+) -> None:
+    server.script["END"] = [lambda: server.wait_for(look.waits_for_a_lock)]
+    both = [threads.submit(start_post().deliver) for _ in range(2)]
+    assert [one.result() for one in both] == [SENT, SENT]
+    assert len(server.mails) == 1
+
+
+def test_a_request_whose_mail_is_being_sent_by_another_worker_does_not_wait_for_ever(
+    start_post: StartPost, server: ScriptedServer, threads: ThreadPoolExecutor
+) -> None:
+    server.script["END"] = [HANG]
+    sending = threads.submit(start_post().deliver)
+    server.wait_for(lambda: "END" in server.seen)
+    with pytest.raises(TransientError, match="another worker is sending this mail"):
+        start_post(lock_wait=0.1).deliver()
+    server.released.set()
+    assert sending.result() == SENT
+
+
+def test_different_mails_are_sent_at_the_same_time(
+    post: Post, server: ScriptedServer, threads: ThreadPoolExecutor
+) -> None:
+    server.script["END"] = [HANG, HANG]
+    sending = [threads.submit(post.deliver, another_mail(f"e-{n}")) for n in (1, 2)]
+    server.wait_for(lambda: len(server.mails) == 2)
+    server.released.set()
+    assert sorted(one.result().message_id for one in sending) == server_ids("e-1", "e-2")
+
+
+def another_mail(email_id: str) -> SendEmail:
+    return SendEmail(email_id=email_id, template="welcome", recipient="b@example.com", context={})
+
+
+def server_ids(*ids: str) -> list[str]:
+    return [f"<{email_id}@example.org>" for email_id in ids]
+
+
+@pytest.mark.parametrize("stage", ["RCPT", "END"])
+def test_a_mail_refused_for_now_is_sent_later_without_doubt(
+    post: Post, server: ScriptedServer, look: Look, stage: str
+) -> None:
+    server.script[stage] = ["451 4.7.1 later"]
+    with pytest.raises(TransientError, match="451"):
+        post.deliver()
+    assert look.rows() == []
+    assert post.deliver() == SENT
+
+
+def test_a_mail_refused_for_good_leaves_no_claim(
+    post: Post, server: ScriptedServer, look: Look
+) -> None:
+    server.script["RCPT"] = ["550 5.1.1 unknown"]
+    with pytest.raises(PermanentError, match="550"):
+        post.deliver()
+    assert look.rows() == []
+
+
+def test_a_malformed_request_claims_nothing(post: Post, server: ScriptedServer) -> None:
+    with pytest.raises(MalformedMessageError, match="no mail template 'goodbye'"):
+        post.deliver(SendEmail(email_id="e-1", template="goodbye", recipient="b@c.d", context={}))
+    assert server.seen == []
+
+
+def test_a_mail_of_unknown_outcome_is_sent_again_in_doubt_with_the_same_message_id(
+    post: Post, server: ScriptedServer, look: Look
+) -> None:
+    server.script["END"] = [DROP]
+    with pytest.raises(OutcomeUnknownError):
+        post.deliver()
+    assert look.rows() == [("e-1", "sending", 1)]
+    assert [post.deliver(), post.deliver()] == [RESENT, RESENT]
+    assert server.message_ids() == server_ids("e-1", "e-1")
+
+
+def test_a_refusal_does_not_take_an_earlier_doubt_away(
+    post: Post, server: ScriptedServer, look: Look
+) -> None:
+    server.script["END"] = [DROP, "451 4.7.1 later"]
+    with pytest.raises(OutcomeUnknownError):
+        post.deliver()
+    with pytest.raises(TransientError, match="451"):
+        post.deliver()
+    assert look.rows() == [("e-1", "sending", 1)]
+    assert post.deliver().uncertain
+
+
+SEND = """
+import sys
+from services_mailer_tests.delivering import Post
+Post(sys.argv[1], int(sys.argv[2])).deliver()
+"""
+
+
+def test_a_worker_killed_between_data_and_ledger_leaves_a_mail_that_is_sent_again_in_doubt(
+    post: Post, server: ScriptedServer, ledger_url: str, look: Look, tmp_path: Path
+) -> None:
+    (tmp_path / "services_mailer_tests").symlink_to(Path(__file__).parent)
+    server.script["END"] = [HANG]
+    worker = subprocess.Popen(
+        [sys.executable, "-c", SEND, ledger_url, str(server.port)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    server.wait_for(lambda: server.mails or worker.poll() is not None)
+    worker.send_signal(signal.SIGKILL)
+    assert worker.wait(10) == -signal.SIGKILL
+    assert look.rows() == [("e-1", "sending", 1)]
+    assert post.deliver() == RESENT
+    assert server.message_ids() == server_ids("e-1", "e-1")
+
+
+def test_no_mail_leaves_while_the_ledger_is_away(
+    start_post: StartPost, server: ScriptedServer, database: Database
+) -> None:
+    post = start_post(patience=0.5)
+    post.deliver(another_mail("e-0"))
+    database.stop()
+    try:
+        with pytest.raises(TransientError, match="ledger is not available"):
+            post.deliver()
+        assert server.message_ids() == server_ids("e-0")
+    finally:
+        database.start()
+    assert post.deliver().uncertain is False
+
+
+def test_a_mail_that_left_is_noted_once_the_ledger_is_back(
+    start_post: StartPost,
+    server: ScriptedServer,
+    database: Database,
+    look: Look,
+    threads: ThreadPoolExecutor,
+) -> None:
+    server.script["END"] = [HANG]
+    sending = threads.submit(start_post(patience=0.5).deliver)
+    server.wait_for(lambda: server.mails)
+    database.stop()
+    try:
+        server.released.set()
+        time_to_fail = time.monotonic() + 1.5  # several tries find the database away
+        server.wait_for(lambda: time.monotonic() > time_to_fail)
+        assert not sending.done()
+    finally:
+        database.start()
+    assert sending.result() == SENT
+    assert look.rows() == [("e-1", "sent", 1)]
+
+
+def test_a_mail_that_left_has_its_receipt_even_if_the_ledger_stays_away(
+    start_post: StartPost,
+    server: ScriptedServer,
+    database: Database,
+    look: Look,
+    threads: ThreadPoolExecutor,
+) -> None:
+    server.script["END"] = [HANG]
+    post = start_post(patience=0.3, settle_for=0.1)
+    sending = threads.submit(post.deliver)
+    server.wait_for(lambda: server.mails)
+    database.stop()
+    try:
+        server.released.set()
+        assert sending.result() == SENT
+    finally:
+        database.start()
+    assert look.rows() == [("e-1", "sending", 1)]
+    assert post.deliver() == RESENT
+
+
+def test_the_ledger_holds_no_address_and_no_content(post: Post, look: Look) -> None:
+    post.deliver()
+    stored = str(look.ask("SELECT * FROM mail_ledger"))
+    for secret in (MAIL.recipient, *MAIL.context.values()):
+        assert secret not in stored or secret == MAIL.context["expires_in_days"]
+
+
+def test_many_workers_may_prepare_the_same_empty_database(
+    start_post: StartPost, threads: ThreadPoolExecutor, look: Look
+) -> None:
+    posts = [start_post() for _ in range(4)]
+    list(threads.map(lambda post: post.ledger.prepare(10), posts))
+    assert look.rows() == []
+
+
+def test_a_ledger_that_does_not_answer_is_told_at_the_start(start_post: StartPost) -> None:
+    nowhere = Post("postgresql://mailer:planted@127.0.0.1:1/mailer", 1)
+    with pytest.raises(psycopg.OperationalError) as caught:
+        nowhere.ledger.prepare(0.3)
+    nowhere.close()
+    assert "planted" not in str(caught.value)
