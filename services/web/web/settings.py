@@ -7,10 +7,21 @@ from contracts import logging as warren_logging
 from contracts.settings import Environment
 from contracts.worker import broker_url
 from web.database import connection_settings
+from web.rates import EXAMPLE as RATE_EXAMPLE
+from web.rates import Rate
 
 BASE_DIR = Path(__file__).parent
 
 env = Environment()
+
+
+def read_rate(name: str, default: Rate) -> Rate:
+    """Read how often something may be done."""
+    return env.parsed(
+        name, Rate.parse, example=RATE_EXAMPLE, placeholder=default, default=default
+    )
+
+
 DEBUG = env.flag("DJANGO_DEBUG", default=False)
 SECRET_KEY = env.secret("DJANGO_SECRET_KEY", min_length=50, example="50 or more random characters")
 JWT_SIGNING_KEY = env.secret("JWT_SIGNING_KEY", min_length=32, example="32 or more random bytes")
@@ -43,6 +54,17 @@ JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
 OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=60)
 OUTBOX_BATCH = env.integer("OUTBOX_BATCH", default=200, minimum=1)
 COLLECTOR_BATCH = env.integer("COLLECTOR_BATCH", default=500, minimum=1)
+# How many proxies that append to X-Forwarded-For stand before web: the client's address, by which
+# requests are counted, is taken from there. Too high a number lets clients forge it.
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", default=0)
+# Requests of one client address, and failed sign-ins to one account.
+THROTTLE_REGISTRATION = read_rate("THROTTLE_REGISTRATION", Rate(600, seconds=60))
+THROTTLE_VERIFICATION = read_rate("THROTTLE_VERIFICATION", Rate(600, seconds=60))
+THROTTLE_SIGN_IN = read_rate("THROTTLE_SIGN_IN", Rate(600, seconds=60))
+THROTTLE_SIGN_IN_FAILURES = read_rate("THROTTLE_SIGN_IN_FAILURES", Rate(20, seconds=600))
+# Verification mails to one address.
+VERIFICATION_MAIL_RATE = read_rate("VERIFICATION_MAIL_RATE", Rate(2, seconds=60))
+VERIFICATION_MAIL_DAILY_RATE = read_rate("VERIFICATION_MAIL_DAILY_RATE", Rate(20, seconds=86_400))
 env.check()
 
 INSTALLED_APPS = [
@@ -68,7 +90,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "web.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "web.ops.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "web.problems.middleware.ProblemMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -127,16 +151,18 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = 3
+ACCOUNT_RATE_LIMITS = False  # web.accounts.limits counts in the database, for all processes
 EMAIL_BACKEND = "web.mail.backend.OutboxOnlyBackend"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["web.parsing.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "web.openapi.ProblemAutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "web.problems.exception_handler",
+    "NUM_PROXIES": TRUSTED_PROXIES,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

@@ -1,0 +1,62 @@
+"""Counts what may not be done too often, in PostgreSQL: for all processes alike and without races.
+
+Each window of a rate begins with the first use, so that up to twice the limit can fall into one
+window's length across a boundary: good enough against guessing and flooding.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from django.db import connection
+
+from web.rates import Rate
+
+CONSUME = """
+    INSERT INTO accounts_rateusage AS usage (key, uses, ends_at)
+    VALUES (%(key)s, 1, now() + make_interval(secs => %(seconds)s))
+    ON CONFLICT (key) DO UPDATE SET
+        uses = CASE WHEN usage.ends_at <= now() THEN 1
+               ELSE LEAST(usage.uses, %(limit)s) + 1 END,
+        ends_at = CASE WHEN usage.ends_at <= now() THEN excluded.ends_at ELSE usage.ends_at END
+    RETURNING uses, extract(epoch FROM ends_at - now())::float8
+"""
+REFUND = "UPDATE accounts_rateusage SET uses = uses - 1 WHERE key = %s AND uses > 0"
+# Whoever begins a window clears a few that have ended, so that the table needs no other care.
+# Not within a larger transaction: holding other keys' rows there could end in a deadlock.
+PRUNE = """
+    DELETE FROM accounts_rateusage WHERE key IN (
+        SELECT key FROM accounts_rateusage WHERE ends_at < now()
+        ORDER BY ends_at LIMIT 20 FOR UPDATE SKIP LOCKED
+    )
+"""
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of something limited; ``wait`` is the seconds until the next is allowed."""
+
+    key: str
+    allowed: bool
+    wait: float
+
+    def refund(self) -> None:
+        """Take it back: it turned out to be one of those that are not limited."""
+        with connection.cursor() as cursor:
+            cursor.execute(REFUND, [self.key])
+
+
+def consume(scope: str, who: str, rate: Rate) -> Use:
+    """Count one use and tell whether it is allowed.
+
+    Args:
+        scope: what is limited.
+        who: whose uses are counted together; only a digest of it is stored.
+        rate: how often it is allowed.
+    """
+    key = f"{scope}:{hashlib.sha256(who.encode()).hexdigest()}"
+    with connection.cursor() as cursor:
+        cursor.execute(CONSUME, {"key": key, "seconds": rate.seconds, "limit": rate.limit})
+        uses, wait = cursor.fetchone()
+        if uses == 1 and not connection.in_atomic_block:
+            cursor.execute(PRUNE)
+    return Use(key, uses <= rate.limit, wait)

@@ -1,0 +1,81 @@
+"""The pages that the verification mail's link leads to; they work without JavaScript.
+
+The link itself changes nothing: mail scanners open links before people do.
+"""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.request import Request
+
+from web.accounts import throttles, verification
+from web.accounts.serializers import EmailSerializer, KeySerializer
+
+
+# The key in the form is itself what another site could not know. A CSRF cookie would only keep
+# out people whose mail program opens the page without cookies.
+@method_decorator([csrf_exempt, never_cache], name="dispatch")
+class Page(View):
+    """A page about a verification."""
+
+    throttle: type[throttles.ClientThrottle]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Do what the form asks for, unless that is asked too often."""
+        throttle = self.throttle()
+        if not throttle.allow_request(Request(request), self):
+            response = show(request, "too_often", 429)
+            response.headers["Retry-After"] = str(int(throttle.wait()) + 1)
+            return response
+        return self.submit(request)
+
+    def submit(self, request: HttpRequest) -> HttpResponse:
+        """Do what the form asks for."""
+        raise NotImplementedError
+
+
+class VerificationPage(Page):
+    """Asks for one click, which verifies the address."""
+
+    throttle = throttles.VerificationThrottle
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the button."""
+        return show(request, "confirm", key=request.GET.get("key", ""))
+
+    def submit(self, request: HttpRequest) -> HttpResponse:
+        """Verify."""
+        form = KeySerializer(data=request.POST)
+        if not form.is_valid():
+            return show(request, "invalid", 400)
+        try:
+            address = verification.verify(request, form.validated_data["key"])
+        except verification.InvalidKeyError:
+            return show(request, "invalid", 400)
+        return show(request, "verified", email=address.email)
+
+
+class ResendPage(Page):
+    """Sends a new link."""
+
+    throttle = throttles.RegistrationThrottle
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the form."""
+        return show(request, "resend")
+
+    def submit(self, request: HttpRequest) -> HttpResponse:
+        """Send it, telling nobody whether the address is known."""
+        form = EmailSerializer(data=request.POST)
+        if not form.is_valid():
+            return show(request, "resend", 400, email=request.POST.get("email", ""), wrong=True)
+        verification.resend(request, form.validated_data["email"])
+        return show(request, "resent")
+
+
+def show(request: HttpRequest, name: str, status: int = 200, **context: object) -> HttpResponse:
+    """Render one of the pages."""
+    return render(request, f"accounts/{name}.html", context, status=status)

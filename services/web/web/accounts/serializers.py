@@ -1,0 +1,111 @@
+"""Accounts on the wire."""
+
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework import serializers
+from rest_framework.fields import get_error_detail
+
+from web.accounts.models import User
+
+LONGEST_PASSWORD = 256  # characters: hashing a megabyte would be an attack
+
+
+class PasswordField(serializers.CharField):
+    """A password, taken as it is and never given back."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            max_length=LONGEST_PASSWORD,
+            trim_whitespace=False,
+            write_only=True,
+            style={"input_type": "password"},
+            **kwargs,
+        )
+
+
+class CredentialsSerializer(serializers.Serializer[Any]):
+    """Address and password."""
+
+    email = serializers.CharField(max_length=254)
+    password = PasswordField()
+
+
+class RegistrationSerializer(serializers.Serializer[Any]):
+    """Address and password of a new account."""
+
+    email = serializers.EmailField(max_length=254)
+    password = PasswordField(help_text="10 characters or more, not a common one.")
+
+    def validate_email(self, email: str) -> str:
+        """Let allauth's adapter have its say."""
+        return get_adapter().clean_email(email)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Check the password against Django's validators, which also look at the address."""
+        try:
+            get_adapter().clean_password(attrs["password"], User(email=attrs["email"]))
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({"password": get_error_detail(error)}) from error
+        return attrs
+
+
+class EmailSerializer(serializers.Serializer[Any]):
+    """An address."""
+
+    email = serializers.EmailField(max_length=254)
+
+    def validate_email(self, email: str) -> str:
+        """Let allauth's adapter have its say."""
+        return get_adapter().clean_email(email)
+
+
+class AcceptedSerializer(serializers.Serializer[Any]):
+    """What is on its way, worded the same for every address."""
+
+    email = serializers.EmailField()
+    detail = serializers.CharField()
+
+
+class KeySerializer(serializers.Serializer[Any]):
+    """The key of a verification mail."""
+
+    key = serializers.CharField(max_length=200, write_only=True)
+
+
+class VerifiedSerializer(serializers.Serializer[Any]):
+    """The address that is verified now."""
+
+    email = serializers.EmailField()
+    verified = serializers.BooleanField()
+
+
+class TokensSerializer(serializers.Serializer[Any]):
+    """``access`` goes into ``Authorization: Bearer …``; ``refresh`` gets the next one."""
+
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+
+
+class RefreshSerializer(serializers.Serializer[Any]):
+    """A refresh token."""
+
+    refresh = serializers.CharField(max_length=2000)
+
+
+class AccessSerializer(serializers.Serializer[Any]):
+    """The next access token."""
+
+    access = serializers.CharField()
+
+
+class UserSerializer(serializers.ModelSerializer[User]):
+    """The user who asks."""
+
+    email_verified = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "email_verified", "created_at"]
+        read_only_fields = fields

@@ -1,0 +1,155 @@
+"""The API of accounts."""
+
+from typing import Any, cast
+
+from allauth.account.models import EmailAddress
+from django.db.models import Exists, OuterRef, QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import exceptions, generics, permissions, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+
+from web.accounts import registration, serializers, signing_in, throttles, verification
+from web.accounts.models import User
+
+ON_ITS_WAY = "A mail to this address is on its way; it says what to do next."
+RESENT = "If this address waits for its verification, a mail with a new link is on its way."
+
+
+class InvalidKey(exceptions.APIException):
+    """The key of a verification mail does not hold."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_key"
+    default_detail = (
+        "This key is not valid, or no longer: POST /api/v1/users/verify/resend sends a new one."
+    )
+
+
+class PublicView(APIView):
+    """Needs no token, and does not look at one."""
+
+    permission_classes = [permissions.AllowAny]
+    authentication_classes = []
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """Keep 401 from becoming 403, which DRF makes of it where nothing authenticates."""
+        return 'Bearer realm="api"'
+
+
+class RegistrationView(PublicView):
+    """Accounts to be."""
+
+    throttle_classes = [throttles.RegistrationThrottle]
+
+    @extend_schema(
+        summary="Register",
+        request=serializers.RegistrationSerializer,
+        responses={202: OpenApiResponse(serializers.AcceptedSerializer, "A mail is on its way.")},
+    )
+    def post(self, request: Request) -> Response:
+        """Register an address. The answer is the same whether or not it is known already."""
+        data = _validated(serializers.RegistrationSerializer(data=request.data))
+        registration.register(request._request, data["email"], data["password"])
+        return Response({"email": data["email"], "detail": ON_ITS_WAY}, status.HTTP_202_ACCEPTED)
+
+
+class VerificationView(PublicView):
+    """Addresses to be verified."""
+
+    throttle_classes = [throttles.VerificationThrottle]
+
+    @extend_schema(
+        summary="Verify an address",
+        request=serializers.KeySerializer,
+        responses=serializers.VerifiedSerializer,
+    )
+    def post(self, request: Request) -> Response:
+        """Verify the address that the key was mailed to; to repeat it changes nothing."""
+        key = _validated(serializers.KeySerializer(data=request.data))["key"]
+        try:
+            address = verification.verify(request._request, key)
+        except verification.InvalidKeyError as error:
+            raise InvalidKey from error
+        return Response({"email": address.email, "verified": True})
+
+
+class ResendView(PublicView):
+    """Fresh verification mails."""
+
+    throttle_classes = [throttles.RegistrationThrottle]
+
+    @extend_schema(
+        summary="Send the verification mail again",
+        request=serializers.EmailSerializer,
+        responses={202: OpenApiResponse(serializers.AcceptedSerializer, "Accepted.")},
+    )
+    def post(self, request: Request) -> Response:
+        """Send a new link. The answer is the same for every address."""
+        email = _validated(serializers.EmailSerializer(data=request.data))["email"]
+        verification.resend(request._request, email)
+        return Response({"email": email, "detail": RESENT}, status.HTTP_202_ACCEPTED)
+
+
+class TokenView(PublicView):
+    """Tokens for those who know their password."""
+
+    throttle_classes = [throttles.SignInThrottle]
+
+    @extend_schema(
+        summary="Sign in",
+        request=serializers.CredentialsSerializer,
+        responses=serializers.TokensSerializer,
+    )
+    def post(self, request: Request) -> Response:
+        """Sign in with a verified address."""
+        data = _validated(serializers.CredentialsSerializer(data=request.data))
+        token = signing_in.sign_in(request._request, data["email"], data["password"])
+        return Response({"access": str(token.access_token), "refresh": str(token)})
+
+
+class RefreshView(PublicView):
+    """Tokens for those who have one."""
+
+    throttle_classes = [throttles.SignInThrottle]
+
+    @extend_schema(
+        summary="Get the next access token",
+        request=serializers.RefreshSerializer,
+        responses=serializers.AccessSerializer,
+    )
+    def post(self, request: Request) -> Response:
+        """Exchange a refresh token for an access token."""
+        data = _validated(serializers.RefreshSerializer(data=request.data))
+        try:
+            tokens = TokenRefreshSerializer().validate(data)
+        except (TokenError, User.DoesNotExist) as error:
+            raise InvalidToken from error
+        return Response({"access": tokens["access"]})
+
+
+@extend_schema(summary="Show who you are")
+class MeView(generics.RetrieveAPIView[User]):
+    """The user whose token this is."""
+
+    serializer_class = serializers.UserSerializer
+
+    def get_queryset(self) -> QuerySet[User]:
+        """Users together with whether their address is verified."""
+        verified = EmailAddress.objects.filter(
+            user=OuterRef("pk"), email=OuterRef("email"), verified=True
+        )
+        return User.objects.annotate(email_verified=Exists(verified))
+
+    def get_object(self) -> User:
+        """Return the user who asks."""
+        return self.get_queryset().get(pk=self.request.user.pk)
+
+
+def _validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    return cast("dict[str, Any]", serializer.validated_data)

@@ -1,0 +1,40 @@
+"""Operators see mails, their states and the mail servers' answers; never what was in them."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from web.mail.models import Email, EmailAttempt
+from web.messaging.admin import ReadOnlyAdmin
+
+
+class EmailAttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The history of a mail."""
+
+    model = EmailAttempt
+    fields = ["number", "at", "outcome", "answer", "worker"]
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody changes one."""
+        return False
+
+
+@admin.register(Email)
+class EmailAdmin(ReadOnlyAdmin):
+    """All mails."""
+
+    list_display = ["id", "created_at", "template", "recipient", "state", "attempt",
+                    "next_attempt_at", "answer"]  # fmt: skip
+    list_filter = ["state", "template", "uncertain"]
+    search_fields = ["id", "recipient", "message_id"]
+    date_hierarchy = "created_at"
+    show_full_result_count = False  # counting a million rows takes longer than showing a page
+    fields = ["id", "user", "template", "recipient", "state", "attempt", "answer", "message_id",
+              "uncertain", "created_at", "queued_at", "next_attempt_at", "sent_at",
+              "failed_at"]  # fmt: skip
+    inlines = [EmailAttemptInline]

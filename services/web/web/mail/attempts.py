@@ -1,0 +1,85 @@
+"""The history of a mail: one row for each run of the mailer."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from contracts.results import MailReceipt, TaskEvent, TaskState
+from web.mail.models import EmailAttempt
+from web.messaging.ordering import phase
+
+Outcome = EmailAttempt.Outcome
+OUTCOMES = {
+    TaskState.STARTED: Outcome.STARTED,
+    TaskState.PROGRESS: Outcome.STARTED,
+    TaskState.RETRY: Outcome.DEFERRED,
+    TaskState.REVOKED: Outcome.FAILED,
+    TaskState.FAILURE: Outcome.FAILED,
+    TaskState.SUCCESS: Outcome.SENT,
+}
+LONGEST_ANSWER = 2000  # characters
+# Of two events of one run the later phase counts; each may know what the other does not.
+UPSERT = """
+    INSERT INTO mail_emailattempt AS attempt (email_id, number, phase, at, worker, outcome, answer)
+    SELECT run.* FROM unnest(
+        %(email_id)s::uuid[], %(number)s::int[], %(phase)s::int[], %(at)s::timestamptz[],
+        %(worker)s::text[], %(outcome)s::text[], %(answer)s::text[]
+    ) AS run (email_id, number, phase, at, worker, outcome, answer)
+    JOIN mail_email AS email ON email.id = run.email_id
+    ORDER BY run.email_id, run.number
+    ON CONFLICT (email_id, number) DO UPDATE SET
+        phase = GREATEST(attempt.phase, excluded.phase),
+        at = LEAST(attempt.at, excluded.at),
+        worker = COALESCE(NULLIF(CASE WHEN excluded.phase > attempt.phase
+            THEN excluded.worker ELSE attempt.worker END, ''), NULLIF(attempt.worker, ''),
+            excluded.worker),
+        outcome = CASE WHEN excluded.phase > attempt.phase
+            THEN excluded.outcome ELSE attempt.outcome END,
+        answer = CASE WHEN excluded.phase > attempt.phase
+            THEN excluded.answer ELSE attempt.answer END
+"""
+
+
+def record(events: Iterable[TaskEvent]) -> None:
+    """Write down the runs that a batch tells of; those of unknown mails are skipped."""
+    runs: dict[tuple[str, int], list[TaskEvent]] = defaultdict(list)
+    for event in events:
+        runs[event.task_id, event.attempt].append(event)
+    rows = [_row(run) for run in runs.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(UPSERT, {name: [row[name] for row in rows] for name in rows[0]})
+
+
+def answer(event: TaskEvent) -> str:
+    """Return what the mail server, or whoever stood in the way, said."""
+    text = ""
+    if event.state == TaskState.SUCCESS:
+        text = receipt(event).answer
+    elif event.error:
+        text = event.error.message or event.error.type
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_ANSWER]
+
+
+def receipt(event: TaskEvent) -> MailReceipt:
+    """Decode the result of a mail that was sent. Raises ValueError."""
+    try:
+        return msgspec.convert(event.result, MailReceipt)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"no receipt of a mail: {error}") from error
+
+
+def _row(run: list[TaskEvent]) -> dict[str, Any]:
+    by_phase = sorted(run, key=phase, reverse=True)
+    last = by_phase[0]
+    return {
+        "email_id": last.task_id,
+        "number": last.attempt,
+        "phase": phase(last),
+        "at": min(event.started_at or event.at for event in run),
+        "worker": next((event.worker for event in by_phase if event.worker), ""),
+        "outcome": OUTCOMES[last.state].value,
+        "answer": answer(last),
+    }

@@ -1,0 +1,18 @@
+"""Django's own way to send mail, closed."""
+
+from collections.abc import Sequence
+
+from django.core.mail import EmailMessage
+from django.core.mail.backends.base import BaseEmailBackend
+
+
+class DirectMailError(RuntimeError):
+    """Code tried to send a mail from the web process instead of through the outbox."""
+
+
+class OutboxOnlyBackend(BaseEmailBackend):
+    """Refuses every mail: a request would wait for SMTP, and a failure would lose the mail."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Raise DirectMailError."""
+        raise DirectMailError("Mails leave through web.mail.sending.queue(), never directly.")

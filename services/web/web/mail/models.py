@@ -1,0 +1,98 @@
+"""Mails and the attempts to send them."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Email(models.Model):
+    """One mail that web asked the mailer to send.
+
+    Its id is also the task's id and the key by which the mailer sends it only once. ``attempt``
+    and ``phase`` are the rank of the event that the row shows (see ``web.messaging.ordering``).
+    ``context`` may hold a key, so it is shown nowhere and erased when it is no longer needed.
+    """
+
+    class State(models.TextChoices):
+        """Where the mail is."""
+
+        QUEUED = "queued"
+        SENDING = "sending"
+        RETRYING = "retrying"
+        SENT = "sent"
+        FAILED = "failed"
+
+    FINAL = (State.SENT, State.FAILED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+"
+    )
+    template = models.CharField(max_length=60)
+    recipient = models.EmailField(max_length=254)
+    context = models.JSONField(null=True)
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    attempt = models.PositiveIntegerField(default=0)
+    phase = models.PositiveSmallIntegerField(default=0)
+    answer = models.TextField(blank=True, default="")
+    message_id = models.TextField(blank=True, default="")
+    uncertain = models.BooleanField(
+        default=False, help_text="It may have been sent twice: a worker died while sending it."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    queued_at = models.DateTimeField(
+        db_default=Now(), help_text="Since when it is being tried; later if an operator repeated it"
+    )
+    next_attempt_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["user", "-created_at", "-id"], name="email_user_newest"),
+            models.Index(fields=["user", "state", "-created_at"], name="email_user_state"),
+            models.Index(fields=["state", "-created_at"], name="email_state"),
+            models.Index(
+                fields=["failed_at"],
+                name="email_failed_context",
+                condition=models.Q(state="failed", context__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.template} {self.id}"
+
+
+class EmailAttempt(models.Model):
+    """One run of the mailer for one mail, and how it ended.
+
+    ``number`` has gaps where a worker died before it could tell of its run.
+    """
+
+    class Outcome(models.TextChoices):
+        """How the run ended, as far as it did."""
+
+        STARTED = "started"
+        DEFERRED = "deferred"
+        FAILED = "failed"
+        SENT = "sent"
+
+    email = models.ForeignKey(Email, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    phase = models.PositiveSmallIntegerField()
+    at = models.DateTimeField()
+    worker = models.TextField(blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    answer = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["email", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["email", "number"], name="email_attempt_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}: {self.outcome}"

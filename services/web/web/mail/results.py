@@ -1,0 +1,120 @@
+"""What the mailer answers, brought into the mails. See ``web.messaging.ordering``."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from contracts.results import TaskEvent, TaskState
+from web.mail import attempts, sending
+from web.mail.models import Email
+from web.messaging.ordering import latest, phase
+from web.messaging.retries import RetryPolicy
+
+STATES = {
+    TaskState.STARTED: Email.State.SENDING,
+    TaskState.PROGRESS: Email.State.SENDING,
+    TaskState.RETRY: Email.State.RETRYING,
+    TaskState.REVOKED: Email.State.FAILED,
+    TaskState.FAILURE: Email.State.FAILED,
+    TaskState.SUCCESS: Email.State.SENT,
+}
+# One statement for a whole batch. A row moves only to a higher rank, and never away from sent.
+# The rows are locked in the order of their ids, so that two collectors do not wait in a circle.
+UPDATE = """
+    WITH event AS (
+        SELECT * FROM unnest(
+            %(id)s::uuid[], %(state)s::text[], %(attempt)s::int[], %(phase)s::int[],
+            %(answer)s::text[], %(message_id)s::text[], %(uncertain)s::bool[],
+            %(sent_at)s::timestamptz[], %(failed_at)s::timestamptz[]
+        ) AS event (id, state, attempt, phase, answer, message_id, uncertain, sent_at, failed_at)
+    ), locked AS (
+        SELECT id FROM mail_email WHERE id IN (SELECT id FROM event) ORDER BY id FOR UPDATE
+    )
+    UPDATE mail_email AS email SET
+        state = event.state, attempt = event.attempt, phase = event.phase,
+        answer = event.answer, message_id = event.message_id, uncertain = event.uncertain,
+        sent_at = event.sent_at, failed_at = event.failed_at, next_attempt_at = NULL,
+        context = CASE WHEN event.state = 'sent' THEN NULL ELSE email.context END
+    FROM event JOIN locked ON locked.id = event.id
+    WHERE email.id = event.id AND email.state <> 'sent'
+        AND (event.state = 'sent' OR (event.attempt, event.phase) > (email.attempt, email.phase))
+    RETURNING email.id, email.state
+"""
+# A failed mail keeps its context, and so a key, for as long as an operator may want to repeat it.
+REPEATABLE_FOR = timedelta(days=3)
+ERASE = """
+    UPDATE mail_email SET context = NULL WHERE id IN (
+        SELECT id FROM mail_email
+        WHERE state = 'failed' AND context IS NOT NULL AND failed_at < now() - %s
+        LIMIT 100 FOR UPDATE SKIP LOCKED
+    )
+"""
+
+
+def apply(events: Sequence[TaskEvent]) -> None:
+    """Bring the mails of a batch up to date, inside of the collector's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(UPDATE, _columns(latest(events)))
+        changed = cursor.fetchall()
+        attempts.record(events)
+        _try_again([email_id for email_id, state in changed if state == Email.State.RETRYING])
+        cursor.execute(ERASE, [REPEATABLE_FOR])
+
+
+def replay(email_id: UUID) -> int | None:
+    """Queue a mail again for an operator; see ``web.messaging.handlers.Handler``."""
+    email = Email.objects.select_for_update().filter(pk=email_id).first()
+    if email is None or email.state == Email.State.SENT:
+        return None
+    email.state, email.answer = Email.State.QUEUED, ""
+    email.queued_at, email.failed_at, email.next_attempt_at = timezone.now(), None, None
+    email.save(update_fields=["state", "answer", "queued_at", "failed_at", "next_attempt_at"])
+    return email.attempt
+
+
+def _columns(winners: dict[UUID, TaskEvent]) -> dict[str, list[Any]]:
+    rows = [_row(email_id, event) for email_id, event in winners.items()]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _row(email_id: UUID, event: TaskEvent) -> dict[str, Any]:
+    state = STATES[event.state]
+    receipt = attempts.receipt(event) if state == Email.State.SENT else None
+    return {
+        "id": email_id,
+        "state": state.value,
+        "attempt": event.attempt,
+        "phase": phase(event),
+        "answer": attempts.answer(event),
+        "message_id": receipt.message_id if receipt else "",
+        "uncertain": bool(receipt and receipt.uncertain),
+        "sent_at": event.at if state == Email.State.SENT else None,
+        "failed_at": event.at if state == Email.State.FAILED else None,
+    }
+
+
+def _try_again(email_ids: Iterable[UUID]) -> None:
+    policy = RetryPolicy(
+        settings.MAIL_RETRY_FIRST, settings.MAIL_RETRY_LONGEST, settings.MAIL_RETRY_FOR
+    )
+    emails = list(Email.objects.filter(pk__in=email_ids))
+    for email in emails:
+        email.next_attempt_at = policy.next_time(email.attempt, email.queued_at)
+        if email.context is None:
+            _give_up(email, "its contents have been erased")
+        elif email.next_attempt_at is None:
+            _give_up(email, f"it has been tried for {timedelta(seconds=settings.MAIL_RETRY_FOR)}")
+        else:
+            sending.dispatch(email, available_at=email.next_attempt_at)
+    Email.objects.bulk_update(emails, ["state", "answer", "failed_at", "next_attempt_at"])
+
+
+def _give_up(email: Email, reason: str) -> None:
+    email.state, email.failed_at = Email.State.FAILED, timezone.now()
+    email.next_attempt_at = None
+    email.answer = f"given up, {reason}; last answer: {email.answer}"

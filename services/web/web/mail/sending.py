@@ -1,0 +1,44 @@
+"""Handing a mail over to the mailer: the row and its message in one transaction."""
+
+from datetime import datetime
+
+from contracts.tasks import SEND_EMAIL, SendEmail
+from web.accounts.models import User
+from web.mail.models import Email
+from web.messaging import outbox
+
+
+def queue(
+    template: str, recipient: str, context: dict[str, str], *, user: User | None = None
+) -> Email:
+    """Ask for a mail, within the caller's transaction.
+
+    Args:
+        template: a template of the mailer's.
+        recipient: the address.
+        context: what the template needs; it may hold secrets.
+        user: whose mail it is, if anybody's.
+
+    Raises OutsideTransactionError.
+    """
+    email = Email.objects.create(
+        template=template, recipient=recipient, context=context, user=user
+    )
+    dispatch(email)
+    return email
+
+
+def dispatch(email: Email, *, available_at: datetime | None = None) -> None:
+    """Store the message that sends ``email``, which must still have its context."""
+    outbox.send(
+        SEND_EMAIL,
+        SendEmail(
+            email_id=str(email.id),
+            template=email.template,
+            recipient=email.recipient,
+            context=email.context or {},
+        ),
+        task_id=email.id,
+        retries=email.attempt,
+        available_at=available_at,
+    )

@@ -1,0 +1,44 @@
+"""The API of mails."""
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import viewsets
+from rest_framework.serializers import BaseSerializer
+
+from web.mail.models import Email
+from web.mail.serializers import MailDetailSerializer, MailSerializer
+from web.pagination import NewestFirst
+
+
+class MailFilter(filters.FilterSet):
+    """``?state=failed``, also several: ``?state=retrying&state=failed``."""
+
+    state = filters.MultipleChoiceFilter(choices=Email.State.choices)
+
+    class Meta:
+        model = Email
+        fields = ["state"]
+
+
+@extend_schema_view(
+    list=extend_schema(summary="List your mails, newest first"),
+    retrieve=extend_schema(summary="Show a mail and each attempt to send it"),
+)
+class MailViewSet(viewsets.ReadOnlyModelViewSet[Email]):
+    """Mails that were sent to the user who asks, and what the mail servers said to them."""
+
+    queryset = Email.objects.none()
+    serializer_class = MailSerializer
+    pagination_class = NewestFirst
+    filterset_class = MailFilter
+    lookup_value_regex = "[0-9a-f-]{36}"
+
+    def get_queryset(self) -> QuerySet[Email]:
+        """Only the user's own."""
+        mails = Email.objects.filter(user_id=self.request.user.pk).defer("context")
+        return mails.prefetch_related("attempts") if self.action == "retrieve" else mails
+
+    def get_serializer_class(self) -> type[BaseSerializer[Email]]:
+        """One mail is shown with its history."""
+        return MailDetailSerializer if self.action == "retrieve" else MailSerializer

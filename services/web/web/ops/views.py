@@ -1,0 +1,36 @@
+"""Pages for supervisors, and for whoever looks up what a problem means."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from web.ops.health import OK, readiness
+from web.problems.catalogue import MEANINGS, title
+from web.problems.exceptions import ServiceUnavailable
+
+
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Tell that the process answers. It asks nobody else: restarting web heals no database."""
+    return JsonResponse({"status": OK})
+
+
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Tell whether requests may be sent here, and what is missing if not."""
+    checks = readiness()
+    if all(outcome == OK for outcome in checks.values()):
+        return JsonResponse({"status": OK, "checks": checks})
+    response = JsonResponse({"status": "not ready", "checks": checks}, status=503)
+    response.headers["Retry-After"] = str(ServiceUnavailable.wait)
+    return response
+
+
+@require_safe
+def problem_types(request: HttpRequest) -> HttpResponse:
+    """Explain the codes of problems; their types point here."""
+    problems = [(code, title(code), meaning) for code, meaning in sorted(MEANINGS.items())]
+    return render(request, "ops/problems.html", {"problems": problems})

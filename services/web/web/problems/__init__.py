@@ -1,0 +1,9 @@
+"""Errors as problem details (RFC 9457), in one shape everywhere.
+
+Source: https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from web.problems.exceptions import Conflict, UnprocessableContent
+from web.problems.handlers import exception_handler
+
+__all__ = ["Conflict", "UnprocessableContent", "exception_handler"]

@@ -1,0 +1,37 @@
+"""What the codes of problems mean, for the page that their types point to."""
+
+MEANINGS = {
+    "authentication_failed": "The token in the Authorization header does not identify anybody.",
+    "bad_authorization_header": "The Authorization header must read `Bearer <access token>`.",
+    "bad_request": "The request is not acceptable to the server, whatever it asks for.",
+    "conflict": "The resource is in a state that does not allow this.",
+    "content_too_large": "The body is larger than the server takes.",
+    "email_not_verified": "The password is right, but the address is not verified yet. Open the "
+    "link in the mail, or ask for a new one at POST /api/v1/users/verify/resend.",
+    "idempotency_key_reused": "The Idempotency-Key came with another request before.",
+    "internal_error": "Our fault. Please tell us the request_id.",
+    "invalid": "Something in the request is not right; `errors` names each field and rule.",
+    "invalid_key": "The key of a verification mail is wrong, or has expired.",
+    "job_is_final": "The job has already ended, so that nothing is left to cancel.",
+    "length_required": "The body came in chunks; send it with a Content-Length.",
+    "method_not_allowed": "This address does not know the method; Allow names those it knows.",
+    "not_acceptable": "The answer is JSON only, which the Accept header rules out.",
+    "not_authenticated": "This needs an access token: Authorization: Bearer …",
+    "not_found": "There is nothing at this address, or it belongs to somebody else.",
+    "parse_error": "The body is not JSON.",
+    "permission_denied": "The token is right, but does not allow this.",
+    "throttled": "Too many requests; Retry-After says when the next is welcome.",
+    "token_not_valid": "The token has expired or was not made here: sign in again.",
+    "unavailable": "A part of the service is away. Repeat the request after Retry-After seconds.",
+    "unknown_computation": "No worker has announced this computation.",
+    "unprocessable": "The request is well formed, but cannot be followed.",
+    "unsupported_media_type": "Send the body as application/json.",
+    "user_inactive": "The account is closed.",
+    "user_not_found": "The account is gone.",
+    "wrong_credentials": "There is no account with this address and password.",
+}
+
+
+def title(code: str) -> str:
+    """Name a kind of problem in a few words."""
+    return code.replace("_", " ").capitalize()

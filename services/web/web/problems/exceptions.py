@@ -1,0 +1,51 @@
+"""Errors for which DRF has no class; each takes ``(detail, code)`` like DRF's own."""
+
+from rest_framework import exceptions, status
+
+
+class Conflict(exceptions.APIException):
+    """The request is right, but not in the state that the resource is in."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+    default_detail = "The resource is in a state that does not allow this."
+
+
+class UnprocessableContent(exceptions.APIException):
+    """The request is well formed, but contradicts itself or an earlier one."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "unprocessable"
+    default_detail = "The request cannot be followed."
+
+
+class ContentTooLarge(exceptions.APIException):
+    """The body is larger than the server takes."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "content_too_large"
+    default_detail = "The body is too large."
+
+
+class LengthRequired(exceptions.APIException):
+    """The body came in chunks: its length is not known before it has been read."""
+
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+    default_detail = "Send the body with a Content-Length, not in chunks."
+
+
+class ServiceUnavailable(exceptions.APIException):
+    """A part of the service is away; the same request may succeed later."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "unavailable"
+    default_detail = "The service is not available at the moment. Please try again."
+    wait = 5  # seconds, sent as Retry-After
+
+
+class InternalError(exceptions.APIException):
+    """Our fault. What it was stands in the log, under the id of the request."""
+
+    default_code = "internal_error"
+    default_detail = "Something went wrong on our side. The request's id helps us to find out what."

@@ -1,0 +1,31 @@
+"""Addresses of web."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from web.accounts import pages
+from web.ops import views
+
+api = [
+    path("", include("web.accounts.urls")),
+    path("", include("web.mail.urls")),
+    path("", include("web.jobs.urls")),
+]
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="docs")),
+    path("api/v1/", include(api)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="docs"),
+    path("verify", pages.VerificationPage.as_view(), name="verification-page"),
+    path("verify/resend", pages.ResendPage.as_view(), name="resend-page"),
+    path("problems", views.problem_types, name="problem-types"),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+]
+handler400 = "web.problems.handlers.handler400"
+handler403 = "web.problems.handlers.handler403"
+handler404 = "web.problems.handlers.handler404"
+handler500 = "web.problems.handlers.handler500"
