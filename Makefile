@@ -1,0 +1,69 @@
+# What a person types. Everything is set up on the way, below .local/ and .venv/; no root, no Docker.
+
+UV_VERSION := 0.13.9
+UV := .local/uv-$(UV_VERSION)/uv
+BIN := $(CURDIR)/.venv/bin
+ENVIRONMENT := .venv/.complete
+LOCAL := $(BIN)/python -m local
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_COMPILE_BYTECODE := 1
+# Another project's active environment is not ours.
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format up down scale status logs run lock clean
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+demo: $(ENVIRONMENT) ## Start everything, show the main job by real HTTP, stop everything
+	@$(LOCAL) demo
+
+test: $(ENVIRONMENT) ## Run every test; ARGS='-k outbox' goes to pytest
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(ENVIRONMENT) ## Check format, style and types
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@cd services/web && $(BIN)/mypy . # on its own: Django's types need Django's settings
+
+format: $(ENVIRONMENT) ## Format the code, and mend what can be mended
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+up: $(ENVIRONMENT) ## Start everything and stay; Ctrl-C stops it
+	@$(LOCAL) up
+
+down: $(ENVIRONMENT) ## Stop what `make up` started, from another terminal
+	@$(LOCAL) down
+
+scale: $(ENVIRONMENT) ## Run more or fewer workers under `make up`: make scale compute=3
+	@$(LOCAL) scale $(MAKEOVERRIDES)
+
+status: $(ENVIRONMENT) ## Say what runs
+	@$(LOCAL) status
+
+logs: $(ENVIRONMENT) ## Follow the logs; ARGS='compute.1' follows one process
+	@$(LOCAL) logs $(ARGS)
+
+run: $(ENVIRONMENT) ## Run a command as Warren's processes run: make run ARGS='python -m mailer'
+	@$(LOCAL) run $(ARGS)
+
+lock: $(UV) ## Lock the newest dependencies that pyproject.toml allows
+	@$(UV) lock --upgrade
+
+clean: ## Remove everything that was made here but .env; data and mails too
+	@test ! -e $(ENVIRONMENT) || $(LOCAL) clean
+	@rm -rf .venv .local
+
+$(UV): infra/local/bootstrap.sh
+	@infra/local/bootstrap.sh $(CURDIR)/$(@D) $(UV_VERSION)
+
+# Made again only when what it is made from has changed, so that every other call starts at once.
+$(ENVIRONMENT): $(UV) uv.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml)
+	@$(UV) sync --locked --all-packages
+	@touch $@

@@ -1,0 +1,133 @@
+"""`python -m local <command>`: what the Makefile's targets do."""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from local import demo, smtp, up
+from local.environment import process_environment
+from local.errors import LocalError
+from local.progress import Progress
+from local.run_lock import RunLock
+from local.scaling import ScaleRequests, parse_counts
+from local.settings import Settings
+from local.supervisor import check_scale, read_procfile
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; what goes wrong is said in plain words."""
+    options = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # `make down`, a closed terminal: as Ctrl-C
+        signal.signal(number, signal.default_int_handler)
+    try:
+        settings = Settings.load(ROOT, os.environ)
+        return int(options.run(settings, options) or 0)
+    except LocalError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    add("up", _up, "start everything and stay until Ctrl-C")
+    add("demo", _demo, "start everything, show the main job, stop everything")
+    add("down", _down, "stop what `up` started, from another terminal")
+    add("status", _status, "say what runs")
+    add("clean", _clean, "remove everything that was made here but .env")
+    logs = add("logs", _logs, "follow the processes' logs")
+    logs.add_argument("process", nargs="*", help="such as compute.1; all if none is given")
+    scale = add("scale", _scale, "run so many of a process under `up`")
+    scale.add_argument("count", nargs="*", help="such as compute=3")
+    run = add("run", _run, "run a command in the environment of Warren's processes")
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="command")
+    catch = add("smtp", _smtp, "catch mails instead of delivering them")
+    catch.add_argument("--port", type=int, help="on 127.0.0.1; SMTP_PORT of .env if not given")
+    catch.add_argument("--mails", type=Path, help="the Maildir; .local/mails if not given")
+    return parser
+
+
+def _up(settings: Settings, options: argparse.Namespace) -> None:
+    progress = Progress()
+    up.stay_up(settings, progress)
+    progress("Warren is stopped")
+
+
+def _demo(settings: Settings, options: argparse.Namespace) -> None:
+    demo.show(settings, Progress())
+
+
+def _down(settings: Settings, options: argparse.Namespace) -> None:
+    stopped = RunLock(settings.local).stop_holder()
+    print("Warren is stopped." if stopped else "Warren does not run from this checkout.")
+
+
+def _status(settings: Settings, options: argparse.Namespace) -> int:
+    holder = RunLock(settings.local).holder()
+    if holder is None:
+        print("Warren does not run from this checkout.")
+        return 1
+    print(f"Warren runs (process {holder}) at {settings.web_url}")
+    for name, count in ScaleRequests(settings.local).running().items():
+        print(f"  {name:12} {count}")
+    return 0
+
+
+def _clean(settings: Settings, options: argparse.Namespace) -> None:
+    holder = RunLock(settings.local).holder()
+    if holder is not None:
+        raise LocalError(f"Warren runs (process {holder}): `make down` first.")
+    shutil.rmtree(settings.local)
+    print(f"Removed {settings.local}; .env is still there.")
+
+
+def _logs(settings: Settings, options: argparse.Namespace) -> int:
+    names = options.process or sorted(path.stem for path in settings.logs.glob("*.log"))
+    files = [str(settings.logs / f"{name}.log") for name in names]
+    if not files:
+        raise LocalError("There are no logs yet: `make up` writes them.")
+    return subprocess.run(["tail", "-n", "30", "-F", *files], check=False).returncode
+
+
+def _scale(settings: Settings, options: argparse.Namespace) -> None:
+    counts = parse_counts(options.count)
+    check_scale(counts, read_procfile(settings.root / "Procfile"))
+    if RunLock(settings.local).holder() is None:
+        raise LocalError("Warren does not run from this checkout: `make up` first.")
+    ScaleRequests(settings.local).ask(counts)
+    print(", ".join(f"{name}: {count}" for name, count in counts.items()))
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    environment = process_environment(settings, os.environ)
+    words = [word for word in options.words if word != "--"]
+    if not words:
+        raise LocalError("Which command? Example: python -m local run python -m mailer")
+    program = shutil.which(words[0], path=environment["PATH"])
+    if program is None:
+        raise LocalError(f"There is no program {words[0]}.")
+    return subprocess.run([program, *words[1:]], env=environment, check=False).returncode
+
+
+def _smtp(settings: Settings, options: argparse.Namespace) -> None:
+    smtp.serve(options.port or settings.ports["SMTP_PORT"], options.mails or settings.mails)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

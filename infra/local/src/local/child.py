@@ -1,0 +1,82 @@
+"""One of Warren's processes, as the Procfile names it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+class Child:
+    """A running process in a session of its own, whose lines go to `write` from a thread."""
+
+    def __init__(
+        self,
+        name: str,
+        command: str,
+        environment: Mapping[str, str],
+        directory: Path,
+        write: Callable[[str, str], None],
+    ) -> None:
+        """Start it. Like a private server it stops when this run ends, even by kill -9."""
+        self.name = name
+        self.stopping = False
+        self._stop_before = float("inf")
+        self._process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", command],
+            env=dict(environment),
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read, args=(write,), daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """None as long as it runs; as subprocess has it, negative for a signal."""
+        return self._process.poll()
+
+    def stop(self, seconds: float) -> None:
+        """Ask it to stop within `seconds`; `enforce` sees to that.
+
+        Only the main process is asked: a Celery worker's pool would take the signal as its own
+        end, and its tasks would run twice.
+        """
+        self.stopping = True
+        self._stop_before = min(self._stop_before, time.monotonic() + seconds)
+        if self.exit_status is None:
+            self._process.terminate()
+
+    def enforce(self) -> None:
+        """Kill it if it was asked to stop and its time is over."""
+        if self.exit_status is None and time.monotonic() > self._stop_before:
+            self._kill_group()
+
+    def finish(self) -> None:
+        """After its end: leave nothing of it running, and read its last lines."""
+        self._process.wait()
+        self._kill_group()
+        self._reader.join(timeout=2)
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _read(self, write: Callable[[str, str], None]) -> None:
+        stream = self._process.stdout
+        if stream:
+            for line in stream:
+                write(self.name, line.rstrip("\n"))
+            stream.close()

@@ -1,0 +1,55 @@
+"""A mail catcher: takes every mail, delivers none, keeps each in a Maildir."""
+
+import asyncio
+import email
+import email.policy
+import mailbox
+import signal
+from email.message import EmailMessage
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+class Catcher:
+    """Keeps mails, and prints whom each is for and what it is about, but not what it says."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._maildir = mailbox.Maildir(folder, create=True)
+
+    async def handle_DATA(  # noqa: N802  # the name that aiosmtpd looks for
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        content = envelope.original_content or b""
+        headers = email.message_from_bytes(content, policy=email.policy.default)
+        self._maildir.add(content)
+        print(f"to {', '.join(envelope.rcpt_tos)}: {headers['subject']}", flush=True)
+        return "250 OK"
+
+
+def read_mails(folder: Path) -> list[EmailMessage]:
+    """Read the mails that were caught, oldest first."""
+    files = [file for part in ("new", "cur") for file in (folder / part).glob("*")]
+    return [
+        email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        for file in sorted(files, key=lambda file: file.stat().st_mtime_ns)
+    ]
+
+
+def serve(port: int, folder: Path) -> None:
+    """Catch mails on 127.0.0.1 until told to stop."""
+    asyncio.run(_serve(port, folder))
+
+
+async def _serve(port: int, folder: Path) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    catcher = Catcher(folder)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(catcher, enable_SMTPUTF8=True), "127.0.0.1", port
+    )
+    async with server:
+        print(f"catching mails on 127.0.0.1:{port}, keeping them in {folder}", flush=True)
+        await stopping.wait()

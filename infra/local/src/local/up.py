@@ -1,0 +1,91 @@
+"""`make up`: everything that Warren is, started in order, watched, and stopped in order."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import httpx
+
+from local.apt import Report
+from local.console import Console
+from local.run_lock import RunLock
+from local.scaling import ScaleRequests
+from local.settings import Settings
+from local.stack import Stack
+from local.supervisor import Supervisor, read_procfile
+
+
+@contextmanager
+def running(settings: Settings, report: Report, console: Console) -> Iterator[Supervisor]:
+    """Run the servers and the Procfile's processes; afterwards stop these first, then those."""
+    requests = ScaleRequests(settings.local)
+    stack = Stack(settings, report)
+    with RunLock(settings.local).held(), stack.running():
+        requests.clear()
+        report("starting the processes of the Procfile")
+        supervisor = Supervisor(
+            read_procfile(settings.root / "Procfile"),
+            stack.environment,
+            settings.root,
+            console,
+            requests.state,
+        )
+        try:
+            supervisor.start()
+            yield supervisor
+        finally:
+            report("stopping the processes")
+            supervisor.stop()
+            requests.clear()
+
+
+def stay_up(settings: Settings, report: Report) -> None:
+    """Run until Ctrl-C, `make down` or the death of a process. Raises ProcessDiedError."""
+    console = Console(settings.logs)
+    with running(settings, report, console) as supervisor:
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            supervisor.ask_to_stop()
+
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+        announcement = threading.Thread(target=_announce, args=(settings, console), daemon=True)
+        announcement.start()
+        requests = ScaleRequests(settings.local)
+        while supervisor.tick():
+            if counts := requests.take():
+                supervisor.scale(counts)
+        console.say("stopping; once more Ctrl-C does not wait for what is running")
+
+
+def is_answering(settings: Settings) -> bool:
+    """Whether the API answers, whatever it says."""
+    try:
+        httpx.get(f"{settings.web_url}/api/v1/", timeout=2, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def _announce(settings: Settings, console: Console) -> None:
+    pause = threading.Event()
+    while not is_answering(settings):
+        pause.wait(0.2)
+    rabbitmq = f"http://127.0.0.1:{settings.ports['RABBITMQ_MANAGEMENT_PORT']}"
+    flower_user, rabbitmq_user = settings.variables["FLOWER_USER"], settings.broker.user
+    for line in (
+        "",
+        "Warren is up.",
+        f"  API               {settings.web_url}/api/v1/",
+        f"  API documentation {settings.web_url}/api/docs/",
+        f"  Admin             {settings.web_url}/admin/",
+        f"  Flower            {settings.flower_url}/  user {flower_user}, FLOWER_PASSWORD in .env",
+        f"  RabbitMQ          {rabbitmq}/  user {rabbitmq_user}, RABBITMQ_PASSWORD in .env",
+        f"  Mails             {settings.mails}/new",
+        f"  Logs              {settings.logs}",
+        "Ctrl-C or `make down` stops it; `make scale compute=3` adds workers.",
+        "",
+    ):
+        console.say(line)
