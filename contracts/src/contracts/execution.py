@@ -6,11 +6,11 @@ from typing import Any
 
 import structlog
 from celery import Task, current_task
-from celery.exceptions import Retry
+from celery.exceptions import InvalidTaskError, Retry
 from celery.worker.request import Request
 
 from contracts.backend import attempt
-from contracts.errors import PermanentError, TransientError
+from contracts.errors import MalformedMessageError, PermanentError, TransientError
 from contracts.results import TaskState
 from contracts.tasks import TaskContract
 
@@ -19,6 +19,12 @@ log = structlog.get_logger("warren.task")
 
 class AnsweringRequest(Request):
     """A message of which the answer "it failed" is as good as any other."""
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        super().__init__(message, **options)
+        if not isinstance(self.kwargs, dict):
+            # Celery would find this out in the pool, and acknowledge the message all the same.
+            raise InvalidTaskError("the keyword arguments are not an object")
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Acknowledge a PermanentError; leave every unforeseen failure to the dead letters."""
@@ -38,7 +44,7 @@ class ContractTask(Task):  # type: ignore[type-arg]  # celery's Task is generic 
 
     abstract = True
     Request = AnsweringRequest  # type: ignore[assignment]
-    throws = (PermanentError,)  # an answer, not an incident: Celery logs no traceback of it
+    throws = (PermanentError, MalformedMessageError)  # foreseen: Celery logs no traceback of them
     contract: TaskContract[Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -58,6 +64,9 @@ class ContractTask(Task):  # type: ignore[type-arg]  # celery's Task is generic 
                 raise Retry(str(error), error) from error
             except PermanentError as error:
                 _log_end("task answered with an error", started, error=error.kind)
+                raise
+            except MalformedMessageError as error:
+                log.error("task request malformed", reason=str(error))
                 raise
             _log_end("task done", started)
             return result

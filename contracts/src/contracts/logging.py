@@ -26,6 +26,7 @@ def configure(service: str, *, log_format: str = "json", level: str = "INFO") ->
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
+        _drop_task_data,
         _name_service(service),
         structlog.processors.format_exc_info,  # as plain text: no local variables, and redactable
         redact,
@@ -68,6 +69,23 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
             event[name] = "…"
         elif isinstance(value, str):
             event[name] = URL_PASSWORD.sub(r"\1:…", value)
+    return event
+
+
+def _drop_task_data(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    event.pop("data", None)  # with each line on a task, Celery sends its arguments along
+    return event
+
+
+def _drop_arguments(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    # With a task's failure, too, Celery hands over its arguments: as they are, if the message
+    # does not bring a description of them.
+    if str(event.get("logger")).startswith("celery."):
+        event.pop("data", None)
     return event
 
 

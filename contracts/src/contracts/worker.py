@@ -133,7 +133,9 @@ def run(app: Celery, *, pool: str) -> None:
         connection.ensure_connection(interval_max=10)
         topology.check(connection)
     node = f"{app.main}-{os.getpid()}@{socket.gethostname()}"
-    app.worker_main(["worker", f"--pool={pool}", f"--hostname={node}", "--without-mingle"])
+    # Quiet: no banner in between the lines of the log.
+    options = [f"--pool={pool}", f"--hostname={node}", "--without-mingle"]
+    app.worker_main(["--quiet", "worker", *options])
 
 
 def _log_as(service: str, settings: WorkerSettings) -> None:
