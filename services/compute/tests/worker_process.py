@@ -1,0 +1,86 @@
+"""A real compute worker in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from .client import PATIENCE, Client
+
+OWN_PACKAGE = Path(__file__).parent / "own_package"
+
+
+class WorkerProcess:
+    """``python -m compute`` with its environment, its log, and its pool's processes."""
+
+    def __init__(self, client: Client, url: str, log: Path, **environment: str) -> None:
+        self._client = client
+        self.log_file = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "compute"],
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": str(OWN_PACKAGE),
+                    "BROKER_URL": url,
+                    "CONCURRENCY": "1",
+                    "SHUTDOWN_TIMEOUT": "2",
+                    "COMPUTE_MODULES": "own_computations",
+                    "COMPUTE_TIME_LIMIT_GRACE": "1",
+                    **environment,
+                },
+                cwd=log.parent,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Wait until the worker has announced its catalogue."""
+        node = f"compute-{self.process.pid}@"
+
+        def announced() -> bool:
+            assert self.alive, f"the worker ended:\n{self.log}"
+            return any(each.worker.startswith(node) for each in self._client.catalogues)
+
+        self._client.until(announced, "ready")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """All that it has written."""
+        return self.log_file.read_text(encoding="utf-8")
+
+    @property
+    def log_lines(self) -> list[dict[str, object]]:
+        """Its structured log, decoded."""
+        lines = self.log.splitlines()
+        return [msgspec.json.decode(line) for line in lines if line.startswith("{")]
+
+    @property
+    def pool(self) -> list[int]:
+        """Process ids of its children."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return [int(child) for child in children.split()]
+
+    def terminate(self) -> int:
+        """Ask it to stop, as a supervisor does, and wait; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE
+        while self.alive:
+            assert time.monotonic() < deadline, f"the worker does not stop:\n{self.log}"
+            self._client.drain()  # RabbitMQ blocks nobody, but a test wants to see the last events
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """End it whatever it does; its children end with it."""
+        self.process.kill()
+        self.process.wait()
