@@ -2,16 +2,22 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.broker import Broker
 from local.database import Database
 
+from .delivering import MAIL_FROM
 from .scripted_server import Action, ScriptedServer
+from .web import Web
+from .worker_process import COMMAND, WorkerProcess
 
 StartServer = Callable[..., ScriptedServer]
+StartWorker = Callable[..., WorkerProcess]
 
 
 @pytest.fixture
@@ -36,3 +42,45 @@ def ledger_url(database: Database) -> Iterator[str]:
     name = f"mailer_{uuid.uuid4().hex}"
     yield database.create_database(name, owner="mailer")
     database.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def broker_url(broker: Broker) -> Iterator[str]:
+    """Make an empty vhost for the tests of a module."""
+    name = f"mailer-{uuid.uuid4().hex}"
+    yield broker.create_vhost(name)
+    broker.delete_vhost(name)
+
+
+@pytest.fixture(scope="module")
+def web(broker_url: str) -> Iterator[Web]:
+    """Declare the topology, and stand in for web."""
+    with closing(Web(broker_url)) as connected:
+        yield connected
+
+
+@pytest.fixture
+def start_worker(broker_url: str, ledger_url: str, tmp_path: Path) -> Iterator[StartWorker]:
+    """Start workers: ``start_worker(server, SHUTDOWN_TIMEOUT="1")``."""
+    with ExitStack() as running:
+
+        def start(server: ScriptedServer, *command: str, **changes: str) -> WorkerProcess:
+            log = tmp_path / f"{uuid.uuid4().hex}.log"
+            settings = worker_settings(broker_url, ledger_url, server.port) | changes
+            worker = WorkerProcess(log, settings, command or COMMAND)
+            running.callback(worker.kill)
+            return worker
+
+        yield start
+
+
+def worker_settings(broker_url: str, ledger_url: str, smtp_port: int) -> dict[str, str]:
+    """Everything that a worker reads from its environment."""
+    return {
+        "BROKER_URL": broker_url,
+        "LEDGER_URL": ledger_url,
+        "SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
+        "MAIL_FROM": MAIL_FROM,
+        "CONCURRENCY": "2",
+        "SHUTDOWN_TIMEOUT": "600",  # longer than any test waits
+    }

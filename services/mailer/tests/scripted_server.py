@@ -4,7 +4,6 @@ import asyncio
 import email
 import socket
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -15,7 +14,7 @@ from typing import Any, AnyStr
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-DEADLINE = 20.0
+from .waiting import PATIENCE, wait_for
 
 
 class Misbehaviour(Enum):
@@ -62,10 +61,7 @@ class ScriptedServer:
         self.wait_for(lambda: not self.sessions)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < end, f"the server only saw {self.seen}"
-            time.sleep(0.01)
+        wait_for(condition, lambda: f"the server saw {self.seen}")
 
     def message_ids(self) -> list[str]:
         return [mail["Message-ID"] for mail in self.mails]
@@ -115,7 +111,7 @@ class _ScriptedSession(SMTP):
     async def misbehave(self, action: Action | None) -> None:
         if action is DROP:
             self.drop()
-            await asyncio.sleep(DEADLINE)  # until the loss of the connection cancels this
+            await asyncio.sleep(PATIENCE)  # until the loss of the connection cancels this
         elif action is HANG:
             await asyncio.to_thread(self._server.released.wait)
         elif callable(action):
@@ -153,7 +149,7 @@ class _ScriptedSession(SMTP):
 
 class _ScriptedController(Controller):
     def __init__(self, server: ScriptedServer, **options: Any) -> None:
-        super().__init__(server, hostname="127.0.0.1", ready_timeout=DEADLINE, **options)
+        super().__init__(server, hostname="127.0.0.1", ready_timeout=PATIENCE, **options)
         self._scripted = server
 
     def factory(self) -> _ScriptedSession:

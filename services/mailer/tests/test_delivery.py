@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.errors import MalformedMessageError, PermanentError, TransientError
 from contracts.results import MailReceipt
@@ -26,6 +26,7 @@ SENT = MailReceipt(message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued 
 RESENT = MailReceipt(
     message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 2", uncertain=True
 )
+AWAY = "ledger not available"
 StartPost = Callable[..., Post]
 
 
@@ -217,9 +218,9 @@ def test_a_mail_that_left_is_noted_once_the_ledger_is_back(
     server.wait_for(lambda: server.mails)
     database.stop()
     try:
-        server.released.set()
-        time_to_fail = time.monotonic() + 1.5  # several tries find the database away
-        server.wait_for(lambda: time.monotonic() > time_to_fail)
+        with capture_logs() as logs:
+            server.released.set()
+            server.wait_for(lambda: [line["event"] for line in logs].count(AWAY) == 2)
         assert not sending.done()
     finally:
         database.start()

@@ -9,8 +9,6 @@ from contracts.errors import TopologyError
 from contracts.worker import run
 from mailer.app import app, ledger, settings
 
-LEDGER_WAIT = 60.0  # seconds: database and mailer may be started together
-
 
 def main() -> None:
     """Check what the worker stands on, then work until told to stop."""
@@ -18,10 +16,13 @@ def main() -> None:
         "mailer", log_format=settings.worker.log_format, level=settings.worker.log_level
     )
     try:
-        ledger.prepare(LEDGER_WAIT)
+        ledger.prepare(settings.ledger_wait)
         run(app, pool="threads")
     except psycopg.Error:
-        sys.exit("mailer: the ledger's database does not answer; is LEDGER_URL right?")
+        wait = settings.ledger_wait
+        sys.exit(
+            f"mailer: the ledger's database did not let us in for {wait:.0f} s; see LEDGER_URL"
+        )
     except TopologyError as error:
         sys.exit(f"mailer: {error}")
 

@@ -60,6 +60,7 @@ class MailerSettings:
 
     worker: WorkerSettings
     ledger_url: str = field(repr=False)
+    ledger_wait: float
     smtp: SmtpServer
     smtp_timeout: float
     mail_from: Address
@@ -74,6 +75,7 @@ class MailerSettings:
                 schemes=("postgresql", "postgres"),
                 example="postgresql://mailer:password@localhost:5432/mailer",
             ),
+            ledger_wait=env.seconds("LEDGER_WAIT", default=60.0),  # both may be started together
             smtp=env.parsed(
                 "SMTP_URL",
                 SmtpServer.parse,
