@@ -15,7 +15,7 @@ except RuntimeError:
         extra={{"data": {{"kwargs": "planted"}}}},
     )
 logging.getLogger("kombu").warning("no amqp://user:planted@host")
-logging.getLogger("web").warning("known", extra={{"data": "stays", "password": "planted"}})
+logging.getLogger("web").warning("known", extra={{"note": "stays", "password": "planted"}})
 """
 
 

@@ -79,16 +79,6 @@ def _drop_task_data(
     return event
 
 
-def _drop_arguments(
-    _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    # With a task's failure, too, Celery hands over its arguments: as they are, if the message
-    # does not bring a description of them.
-    if str(event.get("logger")).startswith("celery."):
-        event.pop("data", None)
-    return event
-
-
 def _name_service(service: str) -> structlog.types.Processor:
     def add(
         _logger: Any, _method: str, event: MutableMapping[str, Any]
