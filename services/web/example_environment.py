@@ -1,0 +1,20 @@
+"""An environment in which web's settings can be read where nothing runs: tests, type checks."""
+
+import os
+
+VARIABLES = {
+    "DJANGO_SETTINGS_MODULE": "web.settings",
+    "DJANGO_SECRET_KEY": "only-an-example-only-an-example-only-an-example-only-an-example",
+    "JWT_SIGNING_KEY": "only-an-example-only-an-example-only-an-example",
+    "PUBLIC_URL": "http://localhost:8000",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
+    "BROKER_URL": "amqp://warren:warren@localhost:5672/warren",
+    "DATABASE_URL": "postgresql://warren:warren@localhost:5432/warren",
+    "LOG_FORMAT": "json",
+}
+
+
+def complete_environment() -> None:
+    """Set each variable that is not set."""
+    for name, value in VARIABLES.items():
+        os.environ.setdefault(name, value)
