@@ -22,16 +22,25 @@ class AnsweringRequest(Request):
 
     def __init__(self, message: Any, **options: Any) -> None:
         super().__init__(message, **options)
-        if not isinstance(self.kwargs, dict):
-            # Celery would find this out in the pool, and acknowledge the message all the same.
-            raise InvalidTaskError("the keyword arguments are not an object")
+        # What Celery would find out in the pool, where it acknowledges the message all the same
+        # or stumbles so badly that it never settles it.
+        if not isinstance(self.args, list) or not isinstance(self.kwargs, dict):
+            raise InvalidTaskError("the arguments are not a list and an object")
+        if not isinstance(self.request_dict.get("retries") or 0, int):
+            raise InvalidTaskError("the count of retries is no number")
+        if not isinstance(message.payload[2] or {}, dict):
+            raise InvalidTaskError("the options are not an object")
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Acknowledge a PermanentError; leave every unforeseen failure to the dead letters."""
         error = exc_info.exception
         if isinstance(getattr(error, "exc", error), PermanentError):
             self.acknowledge()  # after which Celery's own rejection has no effect
-        return super().on_failure(exc_info, *args, **kwargs)
+        try:
+            return super().on_failure(exc_info, *args, **kwargs)
+        except Exception:  # whatever it is, the message must not stay with the worker for good
+            log.exception("failure could not be reported", task=self.name, task_id=self.id)
+            self.reject(requeue=False)
 
 
 class ContractTask(Task):  # type: ignore[type-arg]  # celery's Task is generic in its stubs only

@@ -57,6 +57,8 @@ VISIBILITY = {
     "event_queue_expires": 60.0,
 }
 
+POOLS = {"threads": "contracts.threads:TaskPool", "prefork": "prefork"}
+
 
 @dataclass(frozen=True)
 class WorkerSettings:
@@ -125,7 +127,7 @@ def create_app(service: str, settings: WorkerSettings, **overrides: Any) -> Cele
 
 
 def run(app: Celery, *, pool: str) -> None:
-    """Check the topology, then work until told to stop.
+    """Check the topology, then work in a pool of POOLS until told to stop.
 
     The node's name is unique, because RabbitMQ refuses a second consumer of its control queue.
     """
@@ -133,9 +135,9 @@ def run(app: Celery, *, pool: str) -> None:
         connection.ensure_connection(interval_max=10)
         topology.check(connection)
     node = f"{app.main}-{os.getpid()}@{socket.gethostname()}"
+    app.conf.worker_pool = POOLS[pool]
     # Quiet: no banner in between the lines of the log.
-    options = [f"--pool={pool}", f"--hostname={node}", "--without-mingle"]
-    app.worker_main(["--quiet", "worker", *options])
+    app.worker_main(["--quiet", "worker", f"--hostname={node}", "--without-mingle"])
 
 
 def _log_as(service: str, settings: WorkerSettings) -> None:

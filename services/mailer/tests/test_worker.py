@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.results import TaskError, TaskState
@@ -139,16 +140,27 @@ def test_a_malformed_request_comes_home_as_a_failure_and_as_a_dead_letter(
     assert web.await_dead_letter(task_id).headers["x-first-death-reason"] == "rejected"
 
 
+TASK = {"id": "1", "task": SEND_EMAIL.name}
+REQUEST = msgspec.json.encode([[], SEND_EMAIL.encode(MAIL), {}])
+
+
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
-        (b"{not json", {"id": "1", "task": SEND_EMAIL.name}),
-        (b"{not json", {}),
-        (b"[[], {}, {}]", {}),
-        (b'"planted"', {"id": "1", "task": SEND_EMAIL.name}),
-        (b"[[], {}]", {"id": "1", "task": SEND_EMAIL.name}),
-        (b"[[], {}, {}]", {"id": "1", "task": "mailer.unheard_of"}),
-        (b"[[], {}, {}]", {"id": "1", "task": SEND_EMAIL.name, "eta": "planted"}),
+        pytest.param(b"{not json", TASK, id="no JSON"),
+        pytest.param(b"{not json", {}, id="neither JSON nor headers"),
+        pytest.param(b"[[], {}, {}]", {}, id="no headers"),
+        pytest.param(b'"planted"', TASK, id="a string"),
+        pytest.param(b"[[], {}]", TASK, id="a list too short"),
+        pytest.param(b"[[], [], {}]", TASK, id="arguments that are no object"),
+        pytest.param(b"[[], null, {}]", TASK, id="no arguments"),
+        pytest.param(REQUEST.replace(b"[[]", b"[7", 1), TASK, id="wrong positional arguments"),
+        pytest.param(REQUEST[:-3] + b"7]", TASK, id="wrong options"),
+        pytest.param(REQUEST, TASK | {"task": "mailer.unheard_of"}, id="an unknown task"),
+        pytest.param(REQUEST, TASK | {"task": 42}, id="a task name that is none"),
+        pytest.param(REQUEST, TASK | {"eta": "planted"}, id="a wrong time"),
+        pytest.param(REQUEST, TASK | {"timelimit": [1, 2, 3]}, id="wrong time limits"),
+        pytest.param(REQUEST, TASK | {"retries": "many"}, id="a wrong count of retries"),
     ],
 )
 def test_what_is_no_request_becomes_a_dead_letter(
