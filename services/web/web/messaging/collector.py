@@ -81,13 +81,11 @@ class Inbox:
 
     def receive(self) -> list[Message]:
         """Return all messages that are there, at most a batch; wait a moment if there are none."""
-        timeout = IDLE
         while len(self._received) < settings.COLLECTOR_BATCH:
             try:
-                self._connection.drain_events(timeout=timeout)
+                self._connection.drain_events(timeout=LINGER if self._received else IDLE)
             except TimeoutError:
                 break
-            timeout = LINGER
         messages = list(self._received)
         self._received.clear()
         return messages
@@ -145,7 +143,7 @@ def _sort(messages: Sequence[Message]) -> Batch:
     batch = Batch([], [], [])
     for message in messages:
         try:
-            if _from_dead_letters(message):
+            if not _is_result(message):
                 batch.letters.append(dead_letters.describe(_corpse(message)))
             elif _routing_key(message) == CATALOGUE_ROUTING_KEY:
                 batch.catalogues.append(msgspec.json.decode(message.body, type=Catalogue))
@@ -162,9 +160,9 @@ def _event(message: Message) -> TaskEvent:
     return event
 
 
-def _from_dead_letters(message: Message) -> bool:
-    exchange = message.delivery_info["exchange"]
-    return exchange in (topology.DEAD.name, topology.UNROUTED.name)
+def _is_result(message: Message) -> bool:
+    # What nobody wanted keeps the name of the exchange that it was first published to.
+    return bool(message.delivery_info["exchange"] == topology.RESULTS.name)
 
 
 def _routing_key(message: Message) -> str:

@@ -129,10 +129,11 @@ def claim(limit: int) -> list[OutboxMessage]:
     return list(
         OutboxMessage.objects.raw(
             """
-            UPDATE messaging_outboxmessage SET leased_until = now() + %(lease)s
+            UPDATE messaging_outboxmessage SET leased_until = statement_timestamp() + %(lease)s
             WHERE id IN (
                 SELECT id FROM messaging_outboxmessage
-                WHERE due_at <= now() AND (leased_until IS NULL OR leased_until < now())
+                WHERE due_at <= statement_timestamp()
+                    AND (leased_until IS NULL OR leased_until < statement_timestamp())
                 ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
             )
             RETURNING *

@@ -5,6 +5,7 @@ messages a second; one that does not wait lets them share a sync.
 Source: https://www.rabbitmq.com/docs/confirms#publisher-confirms
 """
 
+import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,23 @@ class Publisher:
 
     def __init__(self) -> None:
         self._connection: Connection = app.connection_for_write(heartbeat=HEARTBEAT)
+        self._tag = 0
+        self._pending: dict[int, OutboxMessage] = {}
+        self._returns: dict[str, str] = {}
+        self._outcome = Outcome()
+
+    def __enter__(self) -> "Publisher":
+        try:
+            self._open()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _open(self) -> None:
         self._connection.connect()
         check(self._connection)
         self._channel = self._connection.channel()
@@ -51,15 +69,8 @@ class Publisher:
         # A cancellation may be the first to use it, before any worker was ever started.
         app.control.mailbox.exchange(self._connection.default_channel).declare()
         self._dispatcher = app.events.Dispatcher(enabled=False, hostname="relay@web")
-        self._tag = 0
-        self._pending: dict[int, OutboxMessage] = {}
-        self._returns: dict[str, str] = {}
-        self._outcome = Outcome()
 
-    def __enter__(self) -> "Publisher":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _close(self) -> None:
         self._connection.collect()  # also closes a broken connection, without waiting for it
 
     def keep_alive(self) -> None:
@@ -97,7 +108,7 @@ class Publisher:
                 retry=False,
                 **properties,
             )
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, struct.error) as error:
             self._outcome.unencodable.append((message, f"{type(error).__name__}: {error}"))
             return
         self._tag += 1

@@ -27,10 +27,16 @@ def arrive(amqp: Connection, *bodies: bytes, key: str = "compute.run.success") -
     for body in bodies:
         producer.publish(body, exchange="warren.results", routing_key=key,
                          content_type="application/json", content_encoding="utf-8")  # fmt: skip
-    inbox = Inbox(amqp)
-    received: list[Message] = []
-    while len(received) < len(bodies):
-        received += inbox.receive()
+    return receive(amqp, len(bodies))
+
+
+def receive(amqp: Connection, count: int) -> list[Message]:
+    with amqp.clone() as connection:
+        inbox = Inbox(connection)
+        received: list[Message] = []
+        while len(received) < count:
+            received += inbox.receive()
+        received[-1].ack(multiple=True)
     return received
 
 
@@ -97,10 +103,7 @@ def test_what_the_relay_could_not_route_fails_its_job(amqp: Connection, job: Job
         headers={"task": "compute.run", "id": str(job.id), "retries": 0},
         content_type="application/json", content_encoding="utf-8",
     )  # fmt: skip
-    inbox = Inbox(amqp)
-    while not (messages := inbox.receive()):
-        pass
-    apply(messages)
+    apply(receive(amqp, 1))
     letter = DeadLetter.objects.get()
     assert (letter.reason, letter.task_id) == ("unrouted", job.id)
     job.refresh_from_db()
