@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from celery import Celery
 
-from contracts import topology
+from contracts import logging, topology
 from contracts.errors import SettingsError
 from contracts.settings import Environment
 from contracts.worker import BROKER, broker_url
@@ -22,6 +22,8 @@ class FlowerSettings:
     address: str
     port: int
     url_prefix: str
+    log_format: str
+    log_level: str
 
     @classmethod
     def read(cls, env: Environment) -> "FlowerSettings":
@@ -34,9 +36,13 @@ class FlowerSettings:
                 default="",
             ),
             basic_auth=env.secret("FLOWER_BASIC_AUTH", example="operator:password", min_length=10),
-            address=env.text("FLOWER_ADDRESS", example="0.0.0.0", default="127.0.0.1"),
+            address=env.text("FLOWER_ADDRESS", example="0.0.0.0", default="127.0.0.1"),  # noqa: S104
             port=env.integer("FLOWER_PORT", default=5555, minimum=1),
             url_prefix=env.text("FLOWER_URL_PREFIX", example="flower", default=""),
+            log_format=env.choice("LOG_FORMAT", options=logging.FORMATS, default="json"),
+            log_level=env.choice(
+                "LOG_LEVEL", options=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"
+            ),
         )
         env.check()
         return found
@@ -47,6 +53,9 @@ try:
 except SettingsError as error:
     sys.stderr.write(f"flower cannot start: {error}\n")
     sys.exit(os.EX_CONFIG)
+
+# Before Flower looks: Tornado adds a handler of its own only where there is none.
+logging.configure("flower", log_format=settings.log_format, level=settings.log_level)
 
 app = Celery("flower", broker=settings.broker_url)
 app.conf.update(

@@ -2,6 +2,7 @@
 
 Arguments that must not be seen are redacted by the sender, so that Flower never gets them.
 Note that Flower leaves ``/metrics`` and ``/healthcheck`` open also with a password.
+Tornado reads this file and wants the very type of each option: ``10.0``, not ``10``, for a float.
 """
 
 from flowerapp import settings
@@ -11,7 +12,9 @@ port = settings.port
 basic_auth = [settings.basic_auth]
 url_prefix = settings.url_prefix
 broker_api = settings.broker_api
-inspect_timeout = 10_000  # milliseconds: a busy worker answers late
+# Jobs are cancelled through web, which would not learn of what Flower does to a task.
+read_only = True
+inspect_timeout = 10_000.0  # milliseconds: a busy worker answers late
 max_tasks = 20_000
 natural_time = False
-task_runtime_metric_buckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300]
+task_runtime_metric_buckets = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, float("inf")]
