@@ -38,6 +38,14 @@ class ResultBackend(RPCBackend):
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """Declare nothing: the topology's owner has."""
 
+    def get_state(self, task_id: str) -> str:
+        """Claim that another worker has started the task.
+
+        Each worker asks for it when it hears of a revoked task that it does not have. Stock
+        ``rpc://`` would declare a queue to find out, and every worker would publish REVOKED.
+        """
+        return TaskState.STARTED
+
     def store_result(
         self,
         task_id: str,

@@ -79,6 +79,10 @@ class Liveness(bootsteps.StartStopStep):
         """End: a stopped worker is not alive."""
         self._file.remove()
 
+    def terminate(self, worker: Any) -> None:
+        """End in haste, as at SIGTERM: Celery then calls this and not ``stop``."""
+        self.stop(worker)
+
     def _beat(self, worker: Any) -> None:
         connection = getattr(worker.consumer, "connection", None)
         if connection is not None and connection.connected:

@@ -11,6 +11,7 @@ import structlog
 FORMATS = ("json", "console")
 # Celery's own lines on each task hold its arguments and result; ContractTask logs without them.
 TALKATIVE = ("celery.app.trace", "celery.worker.strategy")
+POOL = "multiprocessing"  # billiard's: it keeps its lines from the root logger
 SECRET_NAME = re.compile(
     r"passw|secret|token|authorization|signing_key|activate|verification", re.I
 )
@@ -47,7 +48,8 @@ def configure(service: str, *, log_format: str = "json", level: str = "INFO") ->
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": level},
-            "loggers": {name: {"level": "WARNING"} for name in TALKATIVE},
+            "loggers": {name: {"level": "WARNING"} for name in TALKATIVE}
+            | {POOL: {"handlers": ["stderr"], "propagate": False}},
         }
     )
     structlog.configure(
