@@ -36,6 +36,7 @@ class WorkerProcess:
                 cwd=log.parent,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def wait_until_ready(self) -> None:
@@ -71,13 +72,16 @@ class WorkerProcess:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
         return [int(child) for child in children.split()]
 
-    def terminate(self) -> int:
-        """Ask it to stop, as a supervisor does, and wait; returns its exit code."""
-        self.process.send_signal(signal.SIGTERM)
+    def terminate(self, *, group: bool = False) -> int:
+        """Ask it to stop and wait, as a supervisor does; returns its exit code.
+
+        Some supervisors, such as honcho, signal the whole process group.
+        """
+        (os.killpg if group else os.kill)(self.process.pid, signal.SIGTERM)
         deadline = time.monotonic() + PATIENCE
         while self.alive:
             assert time.monotonic() < deadline, f"the worker does not stop:\n{self.log}"
-            self._client.drain()  # RabbitMQ blocks nobody, but a test wants to see the last events
+            self._client.drain()
         return self.process.returncode
 
     def kill(self) -> None:

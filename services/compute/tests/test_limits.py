@@ -1,0 +1,95 @@
+"""Time and memory limits, in the real pool on a real broker."""
+
+from typing import Any
+
+import pytest
+
+from contracts.results import TaskError, TaskState
+
+from .client import Client
+from .worker_process import WorkerProcess
+
+
+def test_a_run_that_takes_too_long_is_told_to_stop(client: Client, worker: WorkerProcess) -> None:
+    task_id = client.compute("sleep_too_long", {})
+
+    answer = client.outcome(task_id)
+
+    assert answer.error == TaskError("TimeLimitExceeded", "ran longer than its limit of 1 s")
+    assert_answered_once_and_living(client, task_id)
+
+
+def test_a_run_that_does_not_stop_is_killed(client: Client, worker: WorkerProcess) -> None:
+    before = pool_process(client)
+
+    task_id = client.compute("ignore_the_limit", {})
+    answer = client.outcome(task_id)
+
+    assert answer.error == TaskError("TimeLimitExceeded", "stopped at the hard limit of 2 s")
+    assert answer.worker.startswith(f"compute-{worker.process.pid}@")
+    assert_answered_once_and_living(client, task_id)
+    assert pool_process(client) != before
+
+
+def test_the_sender_may_set_other_time_limits(client: Client, worker: WorkerProcess) -> None:
+    soft = client.compute("sleep", {"seconds": 3600}, soft_time_limit=1)
+    hard = client.compute("ignore_the_limit", {}, soft_time_limit=2, time_limit=3)
+
+    assert client.outcome(soft).error == TaskError(
+        "TimeLimitExceeded", "ran longer than its limit of 1 s"
+    )
+    assert client.outcome(hard).error == TaskError(
+        "TimeLimitExceeded", "stopped at the hard limit of 3 s"
+    )
+
+
+@pytest.mark.parametrize("computation", ["allocate", "allocate_array"])
+def test_a_run_that_needs_too_much_memory_ends_with_an_answer(
+    computation: str, client: Client, worker: WorkerProcess
+) -> None:
+    before = pool_process(client)
+
+    task_id = client.compute(computation, {"mebibytes": 100})
+    answer = client.outcome(task_id)
+
+    assert answer.error == TaskError(
+        "MemoryLimitExceeded", "needed more than its limit of 64 MiB of memory"
+    )
+    assert_answered_once_and_living(client, task_id)
+    assert pool_process(client) == before
+
+
+@pytest.mark.parametrize("computation", ["allocate", "allocate_array"])
+def test_memory_within_the_limit_is_granted_again_and_again(
+    computation: str, client: Client, worker: WorkerProcess
+) -> None:
+    for _ in range(3):
+        task_id = client.compute(computation, {"mebibytes": 50})
+        assert client.outcome(task_id).state == TaskState.SUCCESS
+
+
+def test_a_limit_ends_with_its_run(client: Client, worker: WorkerProcess) -> None:
+    client.outcome(client.compute("allocate_array", {"mebibytes": 100}))
+    client.outcome(client.compute("sleep_too_long", {}))
+
+    arguments: dict[str, Any] = {"steps": 30, "seconds": 0.05}  # longer than the limit before
+    assert client.outcome(client.compute("advance", arguments)).result == 30
+    assert client.outcome(client.compute("count_primes", {"limit": 10**7})).result == {
+        "limit": 10**7,
+        "count": 664_579,
+        "largest": 9_999_991,
+    }
+
+
+def pool_process(client: Client) -> Any:
+    return client.outcome(client.compute("process_id", {})).result
+
+
+def assert_answered_once_and_living(client: Client, task_id: str) -> None:
+    marker = f"after-{task_id}"
+    client.publish(b"{", {}, correlation_id=marker)
+    client.dead_letter(marker)
+
+    assert task_id not in [message.properties.get("correlation_id") for message in client.dead]
+    assert [e.state for e in client.history(task_id)].count(TaskState.STARTED) == 1
+    assert client.outcome(client.compute("add", {"x": 1, "y": 2})).result == 3

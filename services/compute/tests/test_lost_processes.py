@@ -1,0 +1,46 @@
+"""A pool process that dies: the run is repeated, but not for ever."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from contracts import topology
+from contracts.results import TaskState
+
+from .client import Client
+from .worker_process import WorkerProcess
+
+
+def test_a_run_whose_process_was_killed_runs_again(
+    client: Client, worker: WorkerProcess, tmp_path: Path
+) -> None:
+    task_id = client.compute("sleep_at_first", {"marker": str(tmp_path / "marker")})
+    client.until_state(task_id, TaskState.STARTED)
+    client.until((tmp_path / "marker").exists, "first run")
+
+    for process in worker.pool:
+        os.kill(process, signal.SIGKILL)
+
+    assert client.outcome(task_id, attempt=2).result == "done at last"
+    assert client.states(task_id) == [
+        (TaskState.STARTED, 1),
+        (TaskState.STARTED, 2),
+        (TaskState.SUCCESS, 2),
+    ]
+
+
+def test_a_run_that_kills_its_process_each_time_becomes_a_dead_letter(
+    client: Client, worker: WorkerProcess
+) -> None:
+    runs = topology.TASK_DELIVERY_LIMIT + 1
+
+    task_id = client.compute("crash", {})
+    corpse = client.dead_letter(task_id)
+
+    death: Any = corpse.headers["x-death"][0]
+    assert (death["reason"], death["queue"]) == ("delivery_limit", "compute")
+    assert client.states(task_id) == [(TaskState.STARTED, run) for run in range(1, runs + 1)]
+    assert corpse.headers["id"] == task_id
+    assert worker.alive
+    assert client.outcome(client.compute("add", {"x": 1, "y": 2})).result == 3
