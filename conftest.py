@@ -1,63 +1,71 @@
 """One private RabbitMQ node and one PostgreSQL cluster for the whole test run."""
 
-import secrets
-import socket
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import django
 import pytest
 
 from local import packages
 from local.broker import Broker
-from local.broker_node import BrokerSettings
-from local.database import Database, DatabaseSettings, Role
+from local.database import Database
+from local.environment import process_environment
+from local.ports import free_ports
+from local.settings import PORTS, Settings
 
-PACKAGES = Path(__file__).parent / ".local" / "packages"
+CHECKOUT = Path(__file__).parent
+PACKAGES = CHECKOUT / ".local" / "packages"
 
 
-def free_ports(count: int) -> list[int]:
-    """Find ports on loopback that nobody uses at this moment."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return [free.getsockname()[1] for free in sockets]
+def _install() -> Settings:
+    """Give the test run an .env of its own, made of .env.example as a fresh checkout's is."""
+    root = Path(tempfile.mkdtemp(prefix="warren-tests-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    shutil.copy(CHECKOUT / ".env.example", root)
+    ports = (str(port) for port in free_ports(len(PORTS)))
+    return Settings.load(root, dict(zip(PORTS, ports, strict=True)))
+
+
+INSTALLATION = _install()
+# Now, because the conftest modules of web already import what needs Django's settings.
+os.environ |= process_environment(INSTALLATION, os.environ) | {
+    "DJANGO_SETTINGS_MODULE": "web.settings"
+}
+django.setup()
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def installation() -> Settings:
+    """Ports, passwords and addresses of this test run."""
+    return INSTALLATION
+
+
+@pytest.fixture(scope="session")
+def broker(installation: Settings) -> Iterator[Broker]:
     """Run a RabbitMQ node; tests isolate themselves by a vhost."""
-    amqp, management, prometheus, distribution, epmd = free_ports(5)
-    settings = BrokerSettings(
-        directory=tmp_path_factory.mktemp("rabbitmq"),
-        amqp_port=amqp,
-        management_port=management,
-        prometheus_port=prometheus,
-        distribution_port=distribution,
-        epmd_port=epmd,
-        vhost="warren",
-        user="warren",
-        password=secrets.token_hex(16),
-    )
-    node = Broker(settings, packages.rabbitmq(PACKAGES, print))
+    node = Broker(installation.broker, packages.rabbitmq(PACKAGES, print))
     node.start()
     yield node
     node.stop()
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """Run a PostgreSQL cluster with the roles of web and mailer."""
-    settings = DatabaseSettings(
-        directory=tmp_path_factory.mktemp("postgres"),
-        port=free_ports(1)[0],
-        roles=tuple(
-            Role(name, secrets.token_hex(16), creates_databases=True)
-            for name in ("warren", "mailer")
-        ),
+def database(installation: Settings) -> Iterator[Database]:
+    """Run a PostgreSQL cluster with the roles of web and mailer, which may make databases."""
+    roles = tuple(replace(role, creates_databases=True) for role in installation.database.roles)
+    cluster = Database(
+        replace(installation.database, roles=roles), packages.postgresql(PACKAGES, print)
     )
-    cluster = Database(settings, packages.postgresql(PACKAGES, print))
     cluster.start()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(database: Database) -> None:
+    """Start PostgreSQL before pytest-django makes web's test database in it."""
