@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import defaultdict
 from uuid import UUID
 
 import psycopg
@@ -15,16 +14,22 @@ from web.jobs.models import Job
 from web.messaging.wakeup import JOBS_CHANNEL, Listener
 
 log = structlog.get_logger("web.waiting")
+IDLE = 60.0  # seconds without anybody waiting after which the thread ends
 RECHECK = 2.0  # seconds after which a waiter looks by itself, for a notification may get lost
 
 
 class JobWatch:
-    """One thread per process listens for finished jobs and wakes the requests that wait."""
+    """One thread per process listens for finished jobs and wakes the requests that wait.
+
+    It ends when nobody has waited for a while, and starts again with the next who does.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._waiters: dict[str, set[threading.Event]] = defaultdict(set)
+        self._listening = threading.Event()
+        self._stopping = False
+        self._waiters: dict[str, set[threading.Event]] = {}
         self._places = threading.BoundedSemaphore(max(settings.JOB_WAITERS, 1))
 
     def wait(self, job: Job, seconds: float) -> Job:
@@ -35,12 +40,21 @@ class JobWatch:
         if job.is_final or not self._places.acquire(blocking=False):
             return job
         finished = threading.Event()
+        deadline = time.monotonic() + seconds
         try:
             self._add(str(job.id), finished)
-            return self._watch(job.id, finished, time.monotonic() + seconds)
+            self._listening.wait(min(seconds, RECHECK))  # what happens from now on is heard
+            return self._watch(job.id, finished, deadline)
         finally:
             self._remove(str(job.id), finished)
             self._places.release()
+
+    def stop(self) -> None:
+        """End the thread, which takes up to a second."""
+        with self._lock:
+            thread, self._stopping = self._thread, True
+        if thread:
+            thread.join()
 
     def _watch(self, job_id: UUID, finished: threading.Event, deadline: float) -> Job:
         while True:
@@ -53,9 +67,10 @@ class JobWatch:
 
     def _add(self, job_id: str, finished: threading.Event) -> None:
         with self._lock:
-            self._waiters[job_id].add(finished)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._listen, daemon=True, name="job-watch")
+            self._waiters.setdefault(job_id, set()).add(finished)
+            if self._thread is None:
+                self._stopping = False
+                self._thread = threading.Thread(target=self._run, daemon=True, name="job-watch")
                 self._thread.start()
 
     def _remove(self, job_id: str, finished: threading.Event) -> None:
@@ -64,16 +79,32 @@ class JobWatch:
             if not self._waiters[job_id]:
                 del self._waiters[job_id]
 
-    def _listen(self) -> None:
-        while True:
+    def _run(self) -> None:
+        while not self._may_end():
             try:
                 with Listener(JOBS_CHANNEL) as listener:
-                    while True:
-                        for payload in listener.wait(60):
-                            self._wake(payload.split(","))
+                    self._listening.set()
+                    self._listen(listener)
             except (psycopg.Error, DatabaseError) as error:
                 log.warning("not listening for jobs", error=str(error))
                 time.sleep(RECHECK)
+            finally:
+                self._listening.clear()
+
+    def _listen(self, listener: Listener) -> None:
+        idle_since = time.monotonic()
+        while not self._stopping and time.monotonic() - idle_since < IDLE:
+            for payload in listener.wait(1.0):
+                self._wake(payload.split(","))
+            if self._waiters:
+                idle_since = time.monotonic()
+
+    def _may_end(self) -> bool:
+        with self._lock:  # nobody can begin to wait between the question and the end
+            may_end = self._stopping or not self._waiters
+            if may_end:
+                self._thread = None
+        return may_end
 
     def _wake(self, job_ids: list[str]) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from web.accounts.models import User
 from web.jobs import results
 from web.jobs.models import Job
 from web.jobs.tests.factories import event, make_computation, make_job, make_user
+from web.jobs.waiting import watch
 from web.messaging.models import OutboxMessage
 
 pytestmark = pytest.mark.django_db
@@ -158,7 +159,10 @@ def test_a_malformed_id_is_not_found(client: APIClient) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_waiting_ends_as_soon_as_the_job_does(user: User, client: APIClient) -> None:
+def test_waiting_ends_as_soon_as_the_job_does(
+    user: User, client: APIClient, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(watch.stop)
     job = make_job(user)
     answers: list[Any] = []
 
