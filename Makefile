@@ -13,7 +13,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format up down scale status logs run lock clean
+.PHONY: help demo test lint format up down scale status logs admin run lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -49,6 +49,9 @@ status: $(ENVIRONMENT) ## Say what runs
 
 logs: $(ENVIRONMENT) ## Follow the logs; ARGS='compute.1' follows one process
 	@$(LOCAL) logs $(ARGS)
+
+admin: $(ENVIRONMENT) ## Make an account for the admin, under `make up`
+	@$(LOCAL) run python services/web/manage.py createsuperuser
 
 run: $(ENVIRONMENT) ## Run a command as Warren's processes run: make run ARGS='python -m mailer'
 	@$(LOCAL) run $(ARGS)

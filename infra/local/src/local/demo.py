@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import closing
 from email.message import EmailMessage
 from typing import TypeVar
 
@@ -15,20 +16,22 @@ from local.progress import Progress
 from local.settings import Settings
 from local.smtp import read_mails
 from local.supervisor import Supervisor
-from local.up import is_answering, running
+from local.up import is_ready, running
 
 Found = TypeVar("Found")
 
 PATIENCE = 60.0  # seconds for anything that happens in the background
-PRIMES_LIMIT = 1_000_000_000
+PRIMES_LIMIT = 4_000_000_000
 
 
 def show(settings: Settings, progress: Progress) -> None:
     """Start everything, tell the story, stop everything. Raises LocalError if a step fails."""
-    console = Console(settings.logs, terminal=None)
-    with running(settings, progress, console) as supervisor:
+    with (
+        closing(Console(settings.logs, terminal=None)) as console,
+        running(settings, progress, console) as supervisor,
+    ):
         progress(f"the processes log to {settings.logs}")
-        _wait_for("the API", supervisor, lambda: is_answering(settings) or None)
+        _wait_for("the API", supervisor, lambda: is_ready(settings) or None)
         progress(f"Warren is up at {settings.web_url}\n")
         with Api(settings.web_url) as api:
             Story(settings, api, supervisor).tell()

@@ -6,7 +6,7 @@ Unpacking needs no root and leaves the system as it was: no service starts, noth
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,6 +56,15 @@ def postgresql(folder: Path, report: Report, *, unpack: bool = False) -> Postgre
     return programs
 
 
+def needed(dependencies: Iterable[str], installed: Collection[str]) -> list[str]:
+    """Choose the packages to unpack among all that a server depends on."""
+    return [
+        name
+        for name in dependencies
+        if FAMILY.fullmatch(name) or (LIBRARY.fullmatch(name) and name not in installed)
+    ]
+
+
 def _obtain(
     package: str,
     folder: Path,
@@ -81,12 +90,7 @@ def _unpack(package: str, folder: Path, report: Report) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     report(f"{package} is not installed: unpacking the distribution's package (no root needed)")
-    installed = apt.installed()
-    wanted = [
-        name
-        for name in apt.dependencies(package)
-        if FAMILY.fullmatch(name) or (LIBRARY.fullmatch(name) and name not in installed)
-    ]
+    wanted = needed(apt.dependencies(package), apt.installed())
     for archive in apt.download(wanted):
         subprocess.run(["dpkg-deb", "--extract", archive, partial], check=True)
     for erl in partial.glob("usr/lib/erlang/**/bin/erl"):

@@ -3,6 +3,7 @@
 import random
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from local.errors import LocalError
@@ -52,16 +53,21 @@ def free_ports(count: int) -> list[int]:
 
 def _by_whom(port: int) -> str:
     """Name the program that listens, as far as this user may see it (see proc(5))."""
-    inodes = _listening_inodes(port)
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            held = {str(entry.readlink()) for entry in (process / "fd").iterdir()}
-            if any(f"socket:[{inode}]" in held for inode in inodes):
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-                return f" by process {process.name} ({command[:60]})"
-        except OSError:
-            continue
+        if sockets & _open_files(process):
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            return f" by process {process.name} ({command[:60]})"
     return ""
+
+
+def _open_files(process: Path) -> set[str]:
+    found = set()
+    with suppress(OSError):  # another user's, or ended meanwhile
+        for entry in (process / "fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.add(str(entry.readlink()))
+    return found
 
 
 def _listening_inodes(port: int) -> set[str]:

@@ -21,7 +21,7 @@ class Catcher:
     async def handle_DATA(  # noqa: N802  # the name that aiosmtpd looks for
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        content = envelope.original_content or b""
+        content = (envelope.original_content or b"").replace(b"\r\n", b"\n")  # as in a Maildir
         headers = email.message_from_bytes(content, policy=email.policy.default)
         self._maildir.add(content)
         print(f"to {', '.join(envelope.rcpt_tos)}: {headers['subject']}", flush=True)

@@ -13,6 +13,8 @@ from local.console import Console
 from local.errors import LocalError
 
 STOP_SECONDS = 30.0  # a worker's soft shutdown takes up to 20
+# Flower waits for answers of workers that have stopped already, and has nothing to lose.
+SHORTER_STOP_SECONDS = {"flower": 1.0}
 POLL_SECONDS = 0.1
 # These listen on a port, which a second one could not take.
 SINGLE = ("web", "flower", "smtp")
@@ -52,7 +54,7 @@ class Supervisor:
         for name, count in counts.items():
             running = self._numbers(name)
             for number in running[count:]:
-                self._children[f"{name}.{number}"].stop(STOP_SECONDS)
+                _stop(self._children[f"{name}.{number}"])
             for _ in range(count - len(running)):
                 self._add(name)
             self._console.say(f"{name}: {len(running)} → {count}")
@@ -75,7 +77,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop every process, all at the same time, and wait for them."""
         for child in self._children.values():
-            child.stop(STOP_SECONDS)
+            _stop(child)
         while self._children:
             for child in list(self._children.values()):
                 child.enforce()
@@ -133,6 +135,10 @@ def check_scale(counts: Mapping[str, int], commands: Mapping[str, str]) -> None:
             raise LocalError(f"There is no process {name}; there are {', '.join(commands)}.")
         if name in SINGLE and count > 1:
             raise LocalError(f"{name} listens on a port, so only one can run.")
+
+
+def _stop(child: Child) -> None:
+    child.stop(SHORTER_STOP_SECONDS.get(_kind(child.name), STOP_SECONDS))
 
 
 def _kind(child: str) -> str:

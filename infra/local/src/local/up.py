@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import FrameType
 
 import httpx
@@ -43,8 +43,10 @@ def running(settings: Settings, report: Report, console: Console) -> Iterator[Su
 
 def stay_up(settings: Settings, report: Report) -> None:
     """Run until Ctrl-C, `make down` or the death of a process. Raises ProcessDiedError."""
-    console = Console(settings.logs)
-    with running(settings, report, console) as supervisor:
+    with (
+        closing(Console(settings.logs)) as console,
+        running(settings, report, console) as supervisor,
+    ):
 
         def stop(number: int, frame: FrameType | None) -> None:
             supervisor.ask_to_stop()
@@ -60,18 +62,17 @@ def stay_up(settings: Settings, report: Report) -> None:
         console.say("stopping; once more Ctrl-C does not wait for what is running")
 
 
-def is_answering(settings: Settings) -> bool:
-    """Whether the API answers, whatever it says."""
+def is_ready(settings: Settings) -> bool:
+    """Whether the API is ready to do its work."""
     try:
-        httpx.get(f"{settings.web_url}/api/v1/", timeout=2, trust_env=False)
+        return httpx.get(f"{settings.web_url}/readyz", timeout=2, trust_env=False).is_success
     except httpx.HTTPError:
         return False
-    return True
 
 
 def _announce(settings: Settings, console: Console) -> None:
     pause = threading.Event()
-    while not is_answering(settings):
+    while not is_ready(settings):
         pause.wait(0.2)
     rabbitmq = f"http://127.0.0.1:{settings.ports['RABBITMQ_MANAGEMENT_PORT']}"
     flower_user, rabbitmq_user = settings.variables["FLOWER_USER"], settings.broker.user
@@ -80,7 +81,7 @@ def _announce(settings: Settings, console: Console) -> None:
         "Warren is up.",
         f"  API               {settings.web_url}/api/v1/",
         f"  API documentation {settings.web_url}/api/docs/",
-        f"  Admin             {settings.web_url}/admin/",
+        f"  Admin             {settings.web_url}/admin/  `make admin` makes an account for it",
         f"  Flower            {settings.flower_url}/  user {flower_user}, FLOWER_PASSWORD in .env",
         f"  RabbitMQ          {rabbitmq}/  user {rabbitmq_user}, RABBITMQ_PASSWORD in .env",
         f"  Mails             {settings.mails}/new",

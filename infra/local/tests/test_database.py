@@ -1,0 +1,70 @@
+import psycopg
+import pytest
+
+from local.database import Database
+
+
+@pytest.fixture
+def database(own_database: Database) -> Database:
+    own_database.start()
+    return own_database
+
+
+def connect(url: str) -> psycopg.Connection:
+    return psycopg.connect(url, autocommit=True, connect_timeout=2)
+
+
+def test_each_role_has_a_database_of_its_own(database: Database) -> None:
+    with connect(database.settings.url("first")) as connection:
+        connection.execute("CREATE TABLE mine (id int)")
+        connection.execute("DROP TABLE mine")
+
+
+def test_no_role_may_connect_to_the_database_of_another(database: Database) -> None:
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        connect(database.settings.url("first", "second"))
+
+
+def test_a_commit_survives_the_kill_of_the_server(database: Database) -> None:
+    with connect(database.settings.url("first")) as connection:
+        connection.execute("CREATE TABLE survivor AS SELECT 42 AS answer")
+    database.kill()
+    assert not database.running
+    database.start()
+    with connect(database.settings.url("first")) as connection:
+        assert connection.execute("SELECT answer FROM survivor").fetchone() == (42,)
+        connection.execute("DROP TABLE survivor")
+
+
+def test_writes_wait_for_the_disk(database: Database) -> None:
+    with connect(database.settings.url("first")) as connection:
+        assert connection.execute("SHOW fsync").fetchone() == ("on",)
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+def test_a_paused_server_does_not_answer_until_it_is_resumed(database: Database) -> None:
+    database.pause()
+    try:
+        with pytest.raises(psycopg.OperationalError, match="timeout"):
+            connect(database.settings.url("first"))
+    finally:
+        database.resume()
+    connect(database.settings.url("first")).close()
+
+
+def test_a_stopped_server_starts_again(database: Database) -> None:
+    database.stop()
+    assert not database.running
+    database.start()
+    connect(database.settings.url("first")).close()
+
+
+def test_a_database_can_be_copied_from_a_template(database: Database) -> None:
+    original = database.create_database("original", owner="first")
+    with connect(original) as connection:
+        connection.execute("CREATE TABLE content AS SELECT 1 AS id")
+    copy = database.create_database("copy", owner="first", template="original")
+    with connect(copy) as connection:
+        assert connection.execute("SELECT id FROM content").fetchone() == (1,)
+        database.drop_database("copy")  # although somebody is connected
+    database.drop_database("original")

@@ -1,0 +1,54 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from local.environment import process_environment
+from local.errors import LocalError
+from local.settings import PORTS, Settings
+
+EXAMPLE = Path(__file__).parents[3] / ".env.example"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    shutil.copy(EXAMPLE, tmp_path)
+    return tmp_path
+
+
+def test_the_example_gives_every_port_another_number(root: Path) -> None:
+    settings = Settings.load(root, {})
+    assert len(set(settings.ports.values())) == len(PORTS)
+
+
+def test_the_environment_wins_over_the_file(root: Path) -> None:
+    assert Settings.load(root, {"WEB_PORT": "8123"}).ports["WEB_PORT"] == 8123
+
+
+def test_a_port_that_is_none_is_refused_by_name(root: Path) -> None:
+    with pytest.raises(LocalError, match="WEB_PORT=eight"):
+        Settings.load(root, {"WEB_PORT": "eight"})
+
+
+def test_every_variable_is_explained_and_has_an_example() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    for number, line in enumerate(lines):
+        name, equals, _ = line.partition("=")
+        if equals and not line.startswith("#"):
+            assert f"Example: {name}=" in " ".join(lines[number - 2 : number])
+
+
+def test_the_processes_are_told_where_everything_is(root: Path) -> None:
+    settings = Settings.load(root, {"RABBITMQ_PASSWORD": "a/b", "POSTGRES_PORT": "5999"})
+    environment = process_environment(settings, {"HOME": "/home/me", "AWS_SECRET": "not ours"})
+    assert environment["BROKER_URL"] == "amqp://warren:a%2Fb@127.0.0.1:5682/warren"
+    assert environment["DATABASE_URL"].endswith("@127.0.0.1:5999/warren")
+    assert environment["LEDGER_URL"].startswith("postgresql://mailer:")
+    assert environment["HOME"] == "/home/me"
+    assert "AWS_SECRET" not in environment
+
+
+def test_the_generated_secrets_are_long_enough(root: Path) -> None:
+    environment = process_environment(Settings.load(root, {}), {})
+    assert len(environment["DJANGO_SECRET_KEY"]) >= 50
+    assert len(environment["JWT_SIGNING_KEY"].encode()) >= 32
