@@ -13,6 +13,8 @@ from contracts.errors import PermanentError
 from contracts.results import Progress, TaskError, TaskEvent, TaskState
 from contracts.topology import RESULTS
 
+# A run is not held up by a broker that is away: how far it has come is worth no waiting.
+ONCE: dict[str, Any] = {"max_retries": 0}
 UNKNOWN_WORKER = "unknown"
 
 
@@ -57,15 +59,25 @@ class ResultBackend(RPCBackend):
     ) -> Any:
         """Publish one state of a run; returns ``result`` as Celery expects."""
         event = task_event(task_id, result, state, request)
-        self.publish(msgspec.json.encode(event), event.routing_key, correlation_id=task_id)
+        body, properties = msgspec.json.encode(event), {"correlation_id": task_id}
+        if event.state == TaskState.PROGRESS:
+            self._published(body, event.routing_key, properties, ONCE)  # and if not, the next will
+        else:
+            self.publish(body, event.routing_key, **properties)
         return result
 
     def publish(self, body: bytes, routing_key: str, **properties: Any) -> None:
         """Publish a message to ``warren.results`` and wait until a quorum of the broker has it."""
-        while not self._published(body, routing_key, properties):
+        while not self._published(body, routing_key, properties, self.retry_policy):
             pass
 
-    def _published(self, body: bytes, routing_key: str, properties: dict[str, Any]) -> bool:
+    def _published(
+        self,
+        body: bytes,
+        routing_key: str,
+        properties: dict[str, Any],
+        retry_policy: dict[str, Any],
+    ) -> bool:
         try:
             with self.app.amqp.producer_pool.acquire(block=True) as producer:
                 producer.publish(
@@ -77,7 +89,7 @@ class ResultBackend(RPCBackend):
                     delivery_mode=2,
                     mandatory=True,
                     retry=True,
-                    retry_policy=self.retry_policy,
+                    retry_policy=retry_policy,
                     **properties,
                 )
         except OperationalError:
