@@ -81,6 +81,18 @@ def test_a_limit_ends_with_its_run(client: Client, worker: WorkerProcess) -> Non
     }
 
 
+def test_a_process_that_has_grown_by_other_means_is_replaced(
+    client: Client, worker: WorkerProcess
+) -> None:
+    before = pool_process(client)
+
+    # The largest limit of a computation is 512 MiB, to which 256 MiB are added.
+    task_id = client.compute("allocate_shared", {"mebibytes": 800})
+
+    assert client.outcome(task_id).result == 800
+    assert pool_process(client) != before
+
+
 def pool_process(client: Client) -> Any:
     return client.outcome(client.compute("process_id", {})).result
 

@@ -105,11 +105,7 @@ def test_logs_carry_the_request_id_and_no_arguments(client: Client, worker: Work
         (failed, "task answered with an error"),
         (refused, "task answered with an error"),
     ):
-        (line,) = [
-            each
-            for each in worker.log_lines
-            if (each.get("event"), each.get("task_id")) == (event, task_id)
-        ]
+        line = worker.wait_for_log(event, task_id)
         assert line["request_id"] == f"request-{task_id}"
         assert line["attempt"] == 1
         assert line["service"] == "compute"
@@ -121,11 +117,7 @@ def test_the_log_says_where_a_computation_raised(client: Client, worker: WorkerP
     task_id = client.compute("fail", {"message": "oh"})
     client.outcome(task_id)
 
-    (line,) = [
-        each
-        for each in worker.log_lines
-        if (each["event"], each.get("task_id")) == ("computation raised", task_id)
-    ]
+    line = worker.wait_for_log("computation raised", task_id)
 
     assert line["kind"] == "ValueError"
     assert str(line["file"]).endswith("own_computations.py")

@@ -65,6 +65,16 @@ class WorkerProcess:
         lines = self.log.splitlines()
         return [msgspec.json.decode(line) for line in lines if line.startswith("{")]
 
+    def wait_for_log(self, event: str, task_id: str) -> dict[str, object]:
+        """Wait for a line of the log about a task, and return it."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            for line in self.log_lines:
+                if (line.get("event"), line.get("task_id")) == (event, task_id):
+                    return line
+            assert time.monotonic() < deadline, f"no {event!r} in the log:\n{self.log}"
+            time.sleep(0.05)
+
     @property
     def pool(self) -> list[int]:
         """Process ids of its children."""

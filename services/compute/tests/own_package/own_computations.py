@@ -1,5 +1,6 @@
 """Computations that only tests need; the worker loads them by COMPUTE_MODULES."""
 
+import mmap
 import os
 import signal
 import time
@@ -90,3 +91,12 @@ def advance(steps: int, seconds: float) -> int:
 def process_id() -> int:
     """Tell which process ran it."""
     return os.getpid()
+
+
+@computation
+def allocate_shared(mebibytes: int) -> int:
+    """Use memory that RLIMIT_DATA does not count."""
+    with mmap.mmap(-1, mebibytes * 2**20) as shared:
+        for _ in range(mebibytes):
+            shared.write(bytes(2**20))
+    return mebibytes
