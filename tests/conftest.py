@@ -1,0 +1,75 @@
+"""The whole of Warren, running, for the tests of what crosses a process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.broker import Broker
+from local.database import Database
+from local.settings import Settings
+
+from .api import Account, Gate, connect
+from .stack import Stack
+from .wire import Management, Wire
+
+
+@pytest.fixture(scope="session")
+def stack(
+    installation: Settings,
+    broker: Broker,
+    database: Database,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """Run all processes; their logs stay in pytest's folder for temporary files."""
+    running = Stack(installation, broker, database, tmp_path_factory.mktemp("stack"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def healed(stack: Stack) -> Iterator[Stack]:
+    """Run all processes, and bring back afterwards what the test has broken."""
+    yield stack
+    stack.heal()
+
+
+@pytest.fixture
+def visitor(stack: Stack) -> Iterator[Account]:
+    """Somebody who has registered and now waits for the mail."""
+    with connect(stack.settings.web_url) as http:
+        yield Account.register(http)
+
+
+@pytest.fixture(scope="module")
+def user(stack: Stack) -> Iterator[Account]:
+    """Somebody who has verified the address and signed in."""
+    with connect(stack.settings.web_url) as http:
+        account = Account.register(http)
+        account.verify(stack.smtp)
+        account.sign_in()
+        yield account
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """By which a test decides about the course of a staged computation."""
+    return Gate(tmp_path)
+
+
+@pytest.fixture
+def wire(stack: Stack) -> Iterator[Wire]:
+    """A connection to the broker, in the vhost of the stack."""
+    with Wire.open(stack.environment["BROKER_URL"]) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def management(installation: Settings, broker: Broker) -> Iterator[Management]:
+    """RabbitMQ's HTTP API, as an administrator."""
+    api = Management(installation.broker.management_url)
+    yield api
+    api.close()

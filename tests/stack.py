@@ -1,0 +1,142 @@
+"""All of Warren's processes, on the test run's own broker, databases and SMTP server."""
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg.rows import dict_row
+
+from local.broker import Broker
+from local.database import Database
+from local.environment import process_environment
+from local.settings import Settings
+from local.supervisor import read_procfile
+
+from .polling import poll
+from .process import CHECKOUT, Process
+from .smtp_server import SmtpServer
+
+# Short times, so that tests need not wait; throttles are far away from what tests do.
+SETTINGS = {
+    "LOG_FORMAT": "json",
+    "CONCURRENCY": "2",
+    "SHUTDOWN_TIMEOUT": "5",
+    "MAIL_RETRY_FIRST": "0.2",
+    "MAIL_RETRY_LONGEST": "0.5",
+    "JOB_RETRY_FIRST": "0.2",
+    "JOB_RETRY_LONGEST": "0.5",
+    "OUTBOX_LEASE": "5",
+    "COMPUTE_MODULES": "staged_computations",
+    "PYTHONPATH": str(Path(__file__).parent / "extra"),
+}
+
+
+class Stack:
+    """Started once for all tests; a test that stops a part of it starts that again."""
+
+    def __init__(
+        self, settings: Settings, broker: Broker, database: Database, directory: Path
+    ) -> None:
+        self.settings = settings
+        self.broker = broker
+        self.database = database
+        self.environment = process_environment(settings, os.environ) | SETTINGS
+        self.smtp = SmtpServer(settings.ports["SMTP_PORT"])
+        commands = read_procfile(CHECKOUT / "Procfile")
+
+        def process(name: str, ready: Callable[[Process], bool]) -> Process:
+            return Process(name, commands[name], self.environment, directory, ready)
+
+        self.web = process("web", lambda _: answers(f"{settings.web_url}/readyz"))
+        self.relay = process("relay", says("relay connected"))
+        self.collector = process("collector", says("collector connected"))
+        self.mailer = process("mailer", says(" ready."))
+        self.compute = process("compute", says("catalogue announced"))
+        self.flower = process("flower", lambda _: answers(f"{settings.flower_url}/healthcheck"))
+
+    @property
+    def plain(self) -> tuple[Process, ...]:
+        """The processes that every test may rely on."""
+        return self.web, self.relay, self.collector, self.mailer, self.compute
+
+    def start(self) -> None:
+        """Start everything but Flower."""
+        self.smtp.start()
+        for command in (("migrate", "--verbosity", "0"), ("declare_topology",)):
+            self.manage(*command, check=True)
+        for process in self.plain:
+            process.launch()
+        self.heal()
+        poll(lambda: self.rows("SELECT name FROM jobs_computation"), what="catalogue")
+
+    def heal(self) -> None:
+        """Bring back whatever a test has ended or frozen."""
+        self.broker.start()
+        self.database.start()
+        self.smtp.open()
+        for process in self.plain:
+            if not process.running:
+                process.launch()
+        for process in self.plain:
+            process.resume()
+            process.wait_until_ready()
+
+    def stop(self) -> None:
+        """Stop everything, all at the same time."""
+        processes = (*self.plain, self.flower)
+        with ThreadPoolExecutor(len(processes)) as pool:
+            list(pool.map(Process.stop, processes))
+        self.smtp.stop()
+
+    def manage(self, *command: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a command of ``manage.py``."""
+        return run(["python", "services/web/manage.py", *command], self.environment, check=check)
+
+    def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        """Look into web's database, at what no API shows."""
+        with psycopg.connect(self.settings.database.url("warren"), row_factory=dict_row) as opened:
+            return opened.execute(query, parameters).fetchall()  # type: ignore[arg-type]  # no literal
+
+    def poll(self, look: Callable[[], Any], wanted: Callable[[Any], object], what: str) -> Any:
+        """Wait, and show the ends of all logs when it was in vain."""
+        return poll(look, wanted, what=what, explain=self.tails)
+
+    def tails(self) -> str:
+        """The ends of all logs."""
+        return "\n".join(process.tail() for process in self.plain)
+
+
+def run(
+    command: list[str], environment: Mapping[str, str], *, check: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in the checkout until it ends by itself."""
+    found = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert not check or found.returncode == 0, f"{command} failed:\n{found.stdout}{found.stderr}"
+    return found
+
+
+def answers(url: str) -> bool:
+    """Whether a page can be had."""
+    try:
+        return httpx.get(url, timeout=10, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def says(words: str) -> Callable[[Process], bool]:
+    """Whether a process, since it was last started, has logged something."""
+    return lambda process: words in process.last_log

@@ -1,0 +1,144 @@
+"""RabbitMQ as an operator or an uninvited guest uses it."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import httpx
+from kombu import Connection, Exchange, Queue
+
+from contracts import topology
+
+from .polling import poll
+
+
+class Copy(NamedTuple):
+    """A message as it came over the wire."""
+
+    exchange: str
+    routing_key: str
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+    body: bytes
+
+
+class Spy:
+    """A queue of its own that gets a copy of every message that suits it."""
+
+    def __init__(self, connection: Connection, exchange: str, routing_key: str) -> None:
+        self._channel = connection.channel()
+        queue = Queue(
+            f"spy.{secrets.token_hex(4)}",
+            Exchange(exchange, no_declare=True),
+            routing_key=routing_key,
+            exclusive=True,
+            auto_delete=True,
+        )
+        self._queue = queue(self._channel)
+        self._queue.declare()
+        self._seen: list[Copy] = []
+
+    @property
+    def seen(self) -> list[Copy]:
+        """All copies so far, oldest first."""
+        while message := self._channel.basic_get(self._queue.name, no_ack=True):
+            body = message.body if isinstance(message.body, bytes) else message.body.encode()
+            info, properties = message.delivery_info, dict(message.properties)
+            headers = properties.pop("application_headers", {})
+            self._seen.append(
+                Copy(info["exchange"], info["routing_key"], headers, properties, body)
+            )
+        return self._seen
+
+    def of(self, task_id: str) -> list[Copy]:
+        """Copies that belong to one task."""
+        return [copy for copy in self.seen if copy.properties.get("correlation_id") == task_id]
+
+    def await_copy(self, task_id: str, suffix: str = "") -> Copy:
+        """Wait for a copy of a task's message whose routing key ends in ``suffix``."""
+
+        def found() -> list[Copy]:
+            return [copy for copy in self.of(task_id) if copy.routing_key.endswith(suffix)]
+
+        return poll(found, what=f"message of task {task_id} {suffix}")[0]
+
+
+class Wire:
+    """A connection to one vhost."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = Connection(url)
+        self.connection.connect()
+
+    @classmethod
+    @contextmanager
+    def open(cls, url: str) -> Iterator["Wire"]:
+        """Connect for a while."""
+        wire = cls(url)
+        try:
+            yield wire
+        finally:
+            wire.connection.collect()  # closes also what a broken broker has left
+
+    def spy(self, exchange: str, routing_key: str = "#") -> Spy:
+        """Copy all that passes an exchange from now on."""
+        return Spy(self.connection, exchange, routing_key)
+
+    def publish(
+        self, body: bytes, routing_key: str, headers: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Publish anything, by default to the exchange of tasks."""
+        properties = {"content_type": "application/json", "content_encoding": "utf-8"} | options
+        exchange = properties.pop("exchange", topology.TASKS.name)
+        with self.connection.Producer(auto_declare=False) as producer:
+            producer.publish(
+                body,
+                exchange=exchange,
+                routing_key=routing_key,
+                headers=headers or {},
+                **properties,
+            )
+
+    def repeat(self, copy: Copy) -> None:
+        """Publish a message again, as it was."""
+        kept = ("correlation_id", "reply_to", "content_type", "content_encoding", "delivery_mode")
+        properties = {name: copy.properties[name] for name in kept if name in copy.properties}
+        self.publish(
+            copy.body, copy.routing_key, copy.headers, exchange=copy.exchange, **properties
+        )
+
+    def waiting(self, queue: str) -> int:
+        """Count the messages of a queue that nobody has taken."""
+        with self.connection.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+
+    def take(self, queue: str) -> Copy | None:
+        """Take a message out of a queue, if there is one."""
+        with self.connection.channel() as channel:
+            message = channel.basic_get(queue, no_ack=True)
+        if message is None:
+            return None
+        body = message.body if isinstance(message.body, bytes) else message.body.encode()
+        info, properties = message.delivery_info, dict(message.properties)
+        headers = properties.pop("application_headers", {})
+        return Copy(info["exchange"], info["routing_key"], headers, properties, body)
+
+
+class Management:
+    """RabbitMQ's HTTP API."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+
+    def get(self, path: str) -> Any:
+        """Ask for something."""
+        return self._http.get(path).raise_for_status().json()
+
+    def put(self, path: str, body: dict[str, str]) -> None:
+        """Create or change something."""
+        self._http.put(path, json=body).raise_for_status()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
