@@ -13,6 +13,8 @@ BODY_PROBLEMS = {
     "413": "The body is too large.",
     "415": "The body is not application/json.",
 }
+TEMPORARY = ("429", "503")
+RETRY_AFTER = {"schema": {"type": "integer"}, "description": "Seconds until a repetition."}
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
@@ -32,7 +34,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     instance = serializers.CharField(help_text="Path of the request.")
     code = serializers.CharField(help_text="Stable name of the problem, for programs.")
-    errors = FieldErrorSerializer(many=True, help_text="Empty unless the code is `invalid`.")
+    errors = FieldErrorSerializer(  # type: ignore[assignment]  # the name is RFC 9457's example
+        many=True, help_text="Empty unless the code is `invalid`."
+    )
     request_id = serializers.CharField(help_text="Please tell us this one if you ask for help.")
 
 
@@ -52,18 +56,25 @@ class ProblemAutoSchema(AutoSchema):
         return dict(sorted(bodies.items()))
 
     def _get_response_for_code(
-        self, serializer: Any, status_code: str, media_types: Any = None, direction: Any = "response"
+        self,
+        serializer: Any,
+        status_code: str,
+        media_types: Any = None,
+        direction: Any = "response",
     ) -> dict[str, Any]:
         if isinstance(serializer, OpenApiResponse) and serializer.response is ProblemSerializer:
             media_types = [MEDIA_TYPE]
-        answer: dict[str, Any] = super()._get_response_for_code(
+        answer: dict[str, Any] = super()._get_response_for_code(  # type: ignore[no-untyped-call]
             serializer, status_code, media_types, direction
         )
+        answer["description"] = answer["description"] or "Done."
+        if status_code in TEMPORARY:
+            answer["headers"] = {"Retry-After": RETRY_AFTER}
         return answer
 
     def _problems(self) -> dict[str, str]:
         problems = {"503": "The database is away; see Retry-After."}
-        if self._get_request_body():
+        if self._get_request_body():  # type: ignore[no-untyped-call]
             problems |= {"400": "A field is not right; see `errors`.", **BODY_PROBLEMS}
         elif any(parameter["in"] == "query" for parameter in self._get_parameters()):
             problems["400"] = "A parameter is not right; see `errors`."

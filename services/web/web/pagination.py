@@ -8,6 +8,7 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
 LARGEST_PAGE = 200
+INVALID_CURSOR = {"cursor": ["It is not one of the cursors of this list."]}
 
 
 class CursorPages(CursorPagination):
@@ -31,10 +32,11 @@ class CursorPages(CursorPagination):
         """Read the cursor. Raises ValidationError."""
         try:
             cursor = super().decode_cursor(request)
-        except NotFound:
-            cursor = Cursor(0, False, "")
-        if cursor and cursor.position is not None and not self.is_position(cursor.position):
-            raise ValidationError({"cursor": ["It is not one of the cursors of this list."]})
+        except NotFound as error:
+            raise ValidationError(INVALID_CURSOR) from error
+        # A string, whatever the stubs say.
+        if cursor and cursor.position is not None and not self.is_position(str(cursor.position)):
+            raise ValidationError(INVALID_CURSOR)
         return cursor
 
     def is_position(self, text: str) -> bool:

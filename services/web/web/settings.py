@@ -1,5 +1,6 @@
 """Django's settings. What differs between installations comes from the environment."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,9 +18,7 @@ env = Environment()
 
 def read_rate(name: str, default: Rate) -> Rate:
     """Read how often something may be done."""
-    return env.parsed(
-        name, Rate.parse, example=RATE_EXAMPLE, placeholder=default, default=default
-    )
+    return env.parsed(name, Rate.parse, example=RATE_EXAMPLE, placeholder=default, default=default)
 
 
 DEBUG = env.flag("DJANGO_DEBUG", default=False)
@@ -183,7 +182,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SCHEMA_COERCE_PATH_PK_SUFFIX": True,
+    "ENUM_NAME_OVERRIDES": {
+        "JobState": "web.jobs.models.Job.State",
+        "MailState": "web.mail.models.Email.State",
+    },
 }
 
 LOGGING_CONFIG = None  # structlog's configuration stands for Django's
 warren_logging.configure("web", log_format=LOG_FORMAT, level=LOG_LEVEL)
+# RequestIdMiddleware logs each answer; Django need not repeat those that are the client's fault.
+logging.getLogger("django.request").setLevel(logging.ERROR)

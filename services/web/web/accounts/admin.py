@@ -9,11 +9,11 @@ from django.http import HttpRequest
 
 from web.accounts.models import User
 
-ACCESS = ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]
+ACCESS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     """Django's own, without the names that we do not ask for."""
 
     ordering = ["-created_at"]

@@ -22,9 +22,7 @@ class SignUp:
     cleaned_data: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "cleaned_data", {"email": self.email, "password1": self.password}
-        )
+        object.__setattr__(self, "cleaned_data", {"email": self.email, "password1": self.password})
 
 
 def register(request: HttpRequest, email: str, password: str) -> None:

@@ -36,9 +36,7 @@ def sign_in(request: HttpRequest, email: str, password: str) -> RefreshToken:
 
     Raises WrongCredentials, EmailNotVerified, and Throttled after too many failures.
     """
-    attempt = limits.consume(
-        "sign_in_failures", email.lower(), settings.THROTTLE_SIGN_IN_FAILURES
-    )
+    attempt = limits.consume("sign_in_failures", email.lower(), settings.THROTTLE_SIGN_IN_FAILURES)
     if not attempt.allowed:
         raise exceptions.Throttled(attempt.wait)
     user = authenticate(request, email=email, password=password)  # as slow for an unknown address

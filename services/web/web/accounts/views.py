@@ -15,6 +15,7 @@ from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 
 from web.accounts import registration, serializers, signing_in, throttles, verification
 from web.accounts.models import User
+from web.openapi import problem
 
 ON_ITS_WAY = "A mail to this address is on its way; it says what to do next."
 RESENT = "If this address waits for its verification, a mail with a new link is on its way."
@@ -66,7 +67,10 @@ class VerificationView(PublicView):
     @extend_schema(
         summary="Verify an address",
         request=serializers.KeySerializer,
-        responses=serializers.VerifiedSerializer,
+        responses={
+            200: serializers.VerifiedSerializer,
+            400: problem("`invalid_key`, or `invalid` if there is none."),
+        },
     )
     def post(self, request: Request) -> Response:
         """Verify the address that the key was mailed to; to repeat it changes nothing."""
@@ -103,7 +107,11 @@ class TokenView(PublicView):
     @extend_schema(
         summary="Sign in",
         request=serializers.CredentialsSerializer,
-        responses=serializers.TokensSerializer,
+        responses={
+            200: serializers.TokensSerializer,
+            401: problem("`wrong_credentials`"),
+            403: problem("`email_not_verified`"),
+        },
     )
     def post(self, request: Request) -> Response:
         """Sign in with a verified address."""
@@ -120,7 +128,7 @@ class RefreshView(PublicView):
     @extend_schema(
         summary="Get the next access token",
         request=serializers.RefreshSerializer,
-        responses=serializers.AccessSerializer,
+        responses={200: serializers.AccessSerializer, 401: problem("`token_not_valid`")},
     )
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for an access token."""
@@ -147,7 +155,7 @@ class MeView(generics.RetrieveAPIView[User]):
 
     def get_object(self) -> User:
         """Return the user who asks."""
-        return self.get_queryset().get(pk=self.request.user.pk)
+        return self.get_queryset().get(pk=cast("User", self.request.user).pk)
 
 
 def _validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:

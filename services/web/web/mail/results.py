@@ -50,7 +50,8 @@ REPEATABLE_FOR = timedelta(days=3)
 ERASE = """
     UPDATE mail_email SET context = NULL WHERE id IN (
         SELECT id FROM mail_email
-        WHERE state = 'failed' AND context IS NOT NULL AND failed_at < now() - %s
+        WHERE state = 'failed' AND context IS NOT NULL
+            AND failed_at < now() - make_interval(secs => %s)
         LIMIT 100 FOR UPDATE SKIP LOCKED
     )
 """
@@ -63,7 +64,7 @@ def apply(events: Sequence[TaskEvent]) -> None:
         changed = cursor.fetchall()
         attempts.record(events)
         _try_again([email_id for email_id, state in changed if state == Email.State.RETRYING])
-        cursor.execute(ERASE, [REPEATABLE_FOR])
+        cursor.execute(ERASE, [REPEATABLE_FOR.total_seconds()])
 
 
 def replay(email_id: UUID) -> int | None:

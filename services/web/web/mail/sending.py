@@ -21,9 +21,7 @@ def queue(
 
     Raises OutsideTransactionError.
     """
-    email = Email.objects.create(
-        template=template, recipient=recipient, context=context, user=user
-    )
+    email = Email.objects.create(template=template, recipient=recipient, context=context, user=user)
     dispatch(email)
     return email
 

@@ -1,0 +1,75 @@
+"""How gunicorn serves web; it finds this file by itself when started in this folder.
+
+What differs between installations comes from the environment, like Django's settings. Wrong ones
+end the process with 78 (EX_CONFIG) before any worker starts, so that none is respawned in vain.
+Source: https://gunicorn.org/reference/settings/
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from gunicorn import glogging
+
+sys.path.insert(0, str(Path(__file__).parent))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "web.settings")
+
+from django.conf import settings
+
+from contracts.errors import SettingsError
+from contracts.settings import Environment
+
+
+class StructuredLogger(glogging.Logger):
+    """Leave format and destination to the settings' logging."""
+
+    def setup(self, cfg: Any) -> None:
+        """Drop gunicorn's own handlers."""
+        super().setup(cfg)
+        for handler in list(self.error_log.handlers):
+            self.error_log.removeHandler(handler)
+        self.error_log.propagate = True
+
+
+def _read_environment() -> dict[str, Any]:
+    env = Environment()
+    host = env.text("WEB_HOST", example="0.0.0.0", default="127.0.0.1")  # noqa: S104
+    port = env.integer("WEB_PORT", default=8000, minimum=1)
+    threads = env.integer("WEB_THREADS", default=settings.JOB_WAITERS + 8, minimum=1)
+    read = {
+        "bind": f"{host}:{port}",
+        "workers": env.integer("WEB_WORKERS", default=2, minimum=1),
+        "threads": threads,
+        "graceful_timeout": int(env.seconds("SHUTDOWN_TIMEOUT", default=20)),
+    }
+    env.check()
+    if threads <= settings.JOB_WAITERS:
+        raise SettingsError(
+            f"WEB_THREADS={threads} must be greater than JOB_WAITERS="
+            f"{settings.JOB_WAITERS}: requests that wait for their job would leave no thread "
+            f"for others. Example: WEB_THREADS={settings.JOB_WAITERS + 8}"
+        )
+    return read
+
+
+try:
+    _environment = _read_environment()
+except SettingsError as error:
+    sys.stderr.write(f"web cannot start: {error}\n")
+    sys.exit(os.EX_CONFIG)
+
+wsgi_app = "web.wsgi:application"
+bind = _environment["bind"]
+workers = _environment["workers"]
+threads = _environment["threads"]
+graceful_timeout = _environment["graceful_timeout"]  # seconds for running requests at the end
+worker_class = "gthread"  # a request that waits for its job holds a thread, not a process
+preload_app = True  # workers share the memory of what is imported; a broken import shows at once
+timeout = 60  # seconds after which a worker whose main loop hangs is replaced
+keepalive = 75  # seconds; longer than a reverse proxy keeps its end, so that it is the one to close
+max_requests, max_requests_jitter = 20_000, 2_000  # a slow leak never grows large
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 -- no disk stalls it
+control_socket_disable = True
+accesslog = None  # RequestIdMiddleware logs each request
+logger_class = StructuredLogger
