@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -31,7 +32,7 @@ class TaskPool(thread.TaskPool):
 
     def on_start(self) -> None:
         """Take over the signals, which Celery has set up by now."""
-        self._leaving = threading.Event()
+        self._deadline: threading.Thread | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._finish())
         signal.signal(signal.SIGQUIT, lambda *_: self._leave())
@@ -43,13 +44,16 @@ class TaskPool(thread.TaskPool):
         return result
 
     def _finish(self) -> None:
-        if self._leaving.is_set():
-            return
-        self._leaving.set()
         state.should_stop = EX_OK  # type: ignore[assignment]  # the stubs know None only
-        deadline = threading.Timer(self.app.conf.worker_soft_shutdown_timeout, self._leave)
-        deadline.daemon = True
-        deadline.start()
+        if self._deadline is None:
+            self._deadline = threading.Thread(target=self._leave_in_time, daemon=True)
+            self._deadline.start()
+
+    def _leave_in_time(self) -> None:
+        seconds = self.app.conf.worker_soft_shutdown_timeout
+        log.info("finishing what is running", seconds=seconds)
+        time.sleep(seconds)
+        self._leave()
 
     def _leave(self) -> None:
         log.warning("left with tasks running, which the broker delivers again")

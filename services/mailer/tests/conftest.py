@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +44,22 @@ def ledger_url(database: Database) -> Iterator[str]:
     database.drop_database(name)
 
 
-@pytest.fixture(scope="module")
-def broker_url(broker: Broker) -> Iterator[str]:
-    """Make an empty vhost for the tests of a module."""
+@contextmanager
+def empty_vhost(broker: Broker) -> Iterator[str]:
+    """Make a vhost for a while; what is not acknowledged there meets no other test."""
     name = f"mailer-{uuid.uuid4().hex}"
     yield broker.create_vhost(name)
     broker.delete_vhost(name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def broker_url(broker: Broker) -> Iterator[str]:
+    """Make an empty vhost."""
+    with empty_vhost(broker) as url:
+        yield url
+
+
+@pytest.fixture
 def web(broker_url: str) -> Iterator[Web]:
     """Declare the topology, and stand in for web."""
     with closing(Web(broker_url)) as connected:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -9,13 +10,26 @@ import pytest
 
 from contracts.results import TaskError, TaskState
 from contracts.tasks import SEND_EMAIL, SendEmail
+from local.broker import Broker
 from local.database import Database
 
-from .conftest import worker_settings
+from .conftest import empty_vhost, worker_settings
 from .delivering import MAIL
 from .scripted_server import Misbehaviour, ScriptedServer
 from .web import Web
 from .worker_process import WorkerProcess
+
+
+@pytest.fixture(scope="module")
+def broker_url(broker: Broker) -> Iterator[str]:
+    with empty_vhost(broker) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def web(broker_url: str) -> Iterator[Web]:
+    with closing(Web(broker_url)) as connected:
+        yield connected
 
 
 @pytest.fixture(scope="module")

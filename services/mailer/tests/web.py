@@ -21,6 +21,7 @@ class Web:
     """Sends to ``warren.tasks`` and consumes ``web.results`` and ``web.dead``."""
 
     def __init__(self, url: str) -> None:
+        self.vhost = url.rpartition("/")[2]
         self._app = Celery("web", set_as_current=False)
         self._app.conf.update(BROKER | {"broker_url": url})
         self._connection = Connection(url, transport_options={"confirm_publish": True})

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import signals
 
-from contracts.worker import create_app
+from contracts.worker import POOLS, create_app
 from mailer.config import read_or_exit
 from mailer.connections import Connections
 from mailer.ledger import Ledger
@@ -13,7 +13,7 @@ from mailer.ledger import Ledger
 settings = read_or_exit()
 ledger = Ledger(settings.ledger_url, threads=settings.worker.concurrency)
 connections = Connections(settings.smtp, timeout=settings.smtp_timeout)
-app = create_app("mailer", settings.worker, include=["mailer.tasks"])
+app = create_app("mailer", settings.worker, include=["mailer.tasks"], worker_pool=POOLS["threads"])
 
 logging.getLogger("psycopg.pool").setLevel(logging.WARNING)  # it tells of each connection lent
 
