@@ -45,6 +45,7 @@ python=$(find_python)
     'Install it (on Debian 12 or Ubuntu 24.04: apt-get install python3), or use Docker:' \
     'docker compose up --wait'
 
+export PIP_ROOT_USER_ACTION=ignore # a warning about system packages, which are not touched
 echo "getting uv $version" >&2
 rm -rf "$folder"
 mkdir -p "$folder"

@@ -4,11 +4,14 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from local.errors import LocalError
+
+LISTS_SECONDS = 3600  # so long after they were fetched lists count as new
 
 
 class Report(Protocol):
@@ -27,7 +30,7 @@ class Apt:
             )
         self._folder = folder
         self._report = report
-        self._options: list[str] = []
+        self._own_lists = False
         (folder / "archives").mkdir(parents=True, exist_ok=True)
 
     def installed(self) -> set[str]:
@@ -60,32 +63,41 @@ class Apt:
         return archives
 
     def clean(self) -> None:
-        shutil.rmtree(self._folder)
+        """Remove the archives; the lists may serve once more."""
+        shutil.rmtree(self._folder / "archives")
 
     def _retrying(self, *arguments: str) -> str:
-        """Run apt-get; if it fails, once more with package lists fetched now.
+        """Run apt-get; if it fails, once more with package lists of our own.
 
         On a fresh machine the system's lists are missing, or so old that they name packages which
         the mirrors have replaced. Lists of our own need no root.
         """
         try:
-            return self._run("apt-get", *self._options, *arguments)
+            return self._run("apt-get", *self._options(), *arguments)
         except LocalError:
-            if self._options:
+            if self._own_lists:
                 raise
-        self._use_own_lists()
-        return self._run("apt-get", *self._options, *arguments)
+        self._fetch_lists()
+        return self._run("apt-get", *self._options(), *arguments)
 
-    def _use_own_lists(self) -> None:
+    def _fetch_lists(self) -> None:
+        self._own_lists = True
+        fetched = self._folder / "lists-fetched"
+        if fetched.exists() and time.time() - fetched.stat().st_mtime < LISTS_SECONDS:
+            return
         self._report("fetching the distribution's package lists")
         for name in ("lists/partial", "cache/archives/partial"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        self._options = ["-o", f"Dir::State::lists={self._folder}/lists"]
-        self._options += ["-o", f"Dir::Cache={self._folder}/cache"]
         # A third-party source that cannot be reached does not matter; what is missing then shows.
-        subprocess.run(
-            self._command("apt-get", *self._options, "update"), capture_output=True, check=False
-        )
+        command = self._command("apt-get", *self._options(), "update")
+        subprocess.run(command, capture_output=True, check=False)
+        fetched.touch()
+
+    def _options(self) -> list[str]:
+        if not self._own_lists:
+            return []
+        lists = f"Dir::State::lists={self._folder}/lists"
+        return ["-o", lists, "-o", f"Dir::Cache={self._folder}/cache"]
 
     def _run(self, *command: str) -> str:
         result = subprocess.run(

@@ -21,7 +21,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 SUPERUSER = "postgres"
 # PostgreSQL refuses to run as root. As nobody it still needs a way into a checkout below a
-# directory that only root may enter (/root, for one), hence the capability.
+# directory that only root may enter (/root, for one), hence the capability, and the bit that
+# makes access(2), by which initdb looks for its programs, respect it.
 UNPRIVILEGED_USER = "nobody"
 UNPRIVILEGED = (
     "--reuid=nobody",
@@ -29,6 +30,7 @@ UNPRIVILEGED = (
     "--clear-groups",
     "--inh-caps=+dac_override",
     "--ambient-caps=+dac_override",
+    "--securebits=+no_setuid_fixup",
 )
 OPTIONS = {
     "listen_addresses": "127.0.0.1",

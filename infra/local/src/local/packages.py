@@ -3,6 +3,7 @@
 Unpacking needs no root and leaves the system as it was: no service starts, nothing is configured.
 """
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -74,7 +75,11 @@ def _obtain(
 ) -> Programs:
     found = (None if unpack else find(SYSTEM)) or find(folder)
     if found is None:
-        _unpack(package, folder, report)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # tests and `make up` may begin at the same time
+            if not folder.exists():
+                _unpack(package, folder, report)
         found = find(folder)
     if found is None:
         raise LocalError(
@@ -85,7 +90,7 @@ def _obtain(
 
 
 def _unpack(package: str, folder: Path, report: Report) -> None:
-    apt = Apt(folder.with_name(f"{folder.name}-apt"), report)
+    apt = Apt(folder.with_name("apt"), report)
     partial = folder.with_name(f"{folder.name}-partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
