@@ -2,16 +2,21 @@
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+from amqp.exceptions import AccessRefused
 from celery import Celery, signals
 from kombu import Connection
 
 from contracts import logging as warren_logging
 from contracts import topology
 from contracts.consumer import Liveness
+from contracts.errors import SettingsError
 from contracts.settings import Environment
+
+log = structlog.get_logger("warren.worker")
 
 # Seconds until a silent broker counts as gone. Without them a publish to a broker under a memory
 # alarm hangs until the alarm is over.
@@ -64,7 +69,7 @@ POOLS = {"threads": "contracts.threads:TaskPool", "prefork": "prefork"}
 class WorkerSettings:
     """What every worker reads from its environment."""
 
-    broker_url: str
+    broker_url: str = field(repr=False)
     liveness_file: str
     log_format: str
     log_level: str
@@ -127,17 +132,26 @@ def create_app(service: str, settings: WorkerSettings, **overrides: Any) -> Cele
 
 
 def run(app: Celery, *, pool: str) -> None:
-    """Check the topology, then work in a pool of POOLS until told to stop.
+    """Wait for the broker, check the topology, then work in a pool of POOLS until told to stop.
 
     The node's name is unique, because RabbitMQ refuses a second consumer of its control queue.
+    Raises SettingsError if the broker refuses the sign-in, and TopologyError.
     """
+    app.log.setup_logging_subsystem()  # Celery would do it later, and the wait be silent
     with Connection(app.conf.broker_url, transport_options=SOCKET_TIMEOUTS) as connection:
-        connection.ensure_connection(interval_max=10)
+        try:
+            connection.ensure_connection(errback=_log_wait, interval_max=10)
+        except AccessRefused as error:
+            raise SettingsError(f"BROKER_URL is wrong: {error.reply_text}") from error
         topology.check(connection)
     node = f"{app.main}-{os.getpid()}@{socket.gethostname()}"
     app.conf.worker_pool = POOLS[pool]
     # Quiet: no banner in between the lines of the log.
     app.worker_main(["--quiet", "worker", f"--hostname={node}", "--without-mingle"])
+
+
+def _log_wait(error: Exception, seconds: float) -> None:
+    log.warning("broker not reachable", reason=str(error), again_in=seconds)
 
 
 def _log_as(service: str, settings: WorkerSettings) -> None:

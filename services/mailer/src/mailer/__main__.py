@@ -5,7 +5,7 @@ import sys
 import psycopg
 
 from contracts import logging
-from contracts.errors import TopologyError
+from contracts.errors import SettingsError, TopologyError
 from contracts.worker import run
 from mailer.app import app, ledger, settings
 
@@ -20,10 +20,8 @@ def main() -> None:
         run(app, pool="threads")
     except psycopg.Error:
         wait = settings.ledger_wait
-        sys.exit(
-            f"mailer: the ledger's database did not let us in for {wait:.0f} s; see LEDGER_URL"
-        )
-    except TopologyError as error:
+        sys.exit(f"mailer: the ledger's database did not let us in for {wait:g} s; see LEDGER_URL")
+    except (SettingsError, TopologyError) as error:
         sys.exit(f"mailer: {error}")
 
 

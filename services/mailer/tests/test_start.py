@@ -1,0 +1,67 @@
+"""A worker that cannot start says why, in words for an operator."""
+
+from pathlib import Path
+
+import pytest
+
+from local.broker import Broker
+
+from .conftest import StartServer, StartWorker
+from .delivering import MAIL_FROM
+from .scripted_server import ScriptedServer
+from .worker_process import WorkerProcess
+
+
+@pytest.fixture
+def server(smtp_server: StartServer) -> ScriptedServer:
+    return smtp_server()
+
+
+def test_missing_settings_are_named(tmp_path: Path) -> None:
+    worker = WorkerProcess(tmp_path / "log", {"MAIL_FROM": MAIL_FROM})
+    assert worker.await_end() == 78
+    assert worker.log.startswith("mailer: the settings are not right:")
+    for name in ("BROKER_URL", "LEDGER_URL", "SMTP_URL"):
+        assert f"{name} is missing. Example: {name}=" in worker.log
+    assert "Traceback" not in worker.log
+
+
+def test_a_topology_that_nobody_declared_is_told(
+    server: ScriptedServer, start_worker: StartWorker
+) -> None:
+    worker = start_worker(server)
+    assert worker.await_end() == 1
+    assert "mailer: the broker's topology is not the declared one:" in worker.log
+    assert "queue 'mailer' is missing" in worker.log
+    assert "Traceback" not in worker.log
+
+
+def test_a_ledger_that_does_not_answer_is_told(
+    server: ScriptedServer, start_worker: StartWorker
+) -> None:
+    nowhere = "postgresql://mailer:planted@127.0.0.1:1/mailer"
+    worker = start_worker(server, LEDGER_URL=nowhere, LEDGER_WAIT="0.5")
+    assert worker.await_end() == 1
+    assert "the ledger's database did not let us in for 0.5 s; see LEDGER_URL" in worker.log
+    assert "Connection refused" in worker.log
+    assert "planted" not in worker.log
+    assert "Traceback" not in worker.log
+
+
+def test_a_broker_that_lets_nobody_in_is_told(
+    server: ScriptedServer, start_worker: StartWorker, broker_url: str, broker: Broker
+) -> None:
+    wrong = broker_url.replace(broker.settings.password, "planted")
+    worker = start_worker(server, BROKER_URL=wrong)
+    assert worker.await_end() == 1
+    assert "mailer: BROKER_URL is wrong: ACCESS_REFUSED" in worker.log
+    assert "planted" not in worker.log
+    assert "Traceback" not in worker.log
+
+
+def test_a_broker_that_is_away_is_waited_for_and_told(
+    server: ScriptedServer, start_worker: StartWorker
+) -> None:
+    worker = start_worker(server, BROKER_URL="amqp://mailer:planted@127.0.0.1:1/warren")
+    worker.await_log("broker not reachable")
+    assert "planted" not in worker.log
