@@ -21,7 +21,7 @@ from local.up import is_ready, running
 Found = TypeVar("Found")
 
 PATIENCE = 60.0  # seconds for anything that happens in the background
-PRIMES_LIMIT = 4_000_000_000
+PRIMES_LIMIT = 2_000_000_000
 
 
 def show(settings: Settings, progress: Progress) -> None:
