@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from signal import SIGKILL
 from typing import Any
 
 import structlog
@@ -30,6 +31,19 @@ class AnsweringRequest(Request):
             raise InvalidTaskError("the count of retries is no number")
         if not isinstance(message.payload[2] or {}, dict):
             raise InvalidTaskError("the options are not an object")
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """End a revoked run, whatever signal was asked for.
+
+        The pool's processes ignore SIGTERM, which Flower sends. Any other signal that they could
+        handle would raise an exception, for instance in the middle of publishing a state, and
+        the process would spend a minute on closing that connection in good order.
+        """
+        super().terminate(pool, SIGKILL)
+
+    def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
+        """End a run that goes back to the queue, since the worker stops."""
+        super().cancel(pool, SIGKILL, emit_retry)
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Acknowledge a PermanentError; leave every unforeseen failure to the dead letters."""
