@@ -80,9 +80,9 @@ class Client:
             mandatory=True,
         )
 
-    def revoke(self, task_id: str) -> None:
+    def revoke(self, task_id: str, signal: str = "SIGTERM") -> None:
         """Cancel a task, also while it runs."""
-        self.app.control.revoke(task_id, terminate=True)
+        self.app.control.revoke(task_id, terminate=True, signal=signal)
 
     def history(self, task_id: str) -> list[TaskEvent]:
         """Return what has come in about a task."""

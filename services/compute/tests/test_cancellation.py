@@ -1,5 +1,7 @@
 """A revoked task: it ends at once, says so, and does not come again."""
 
+import pytest
+
 from contracts.results import TaskState
 
 from .client import Client
@@ -7,13 +9,15 @@ from .conftest import StartWorker
 from .worker_process import WorkerProcess
 
 
+# The pool's processes ignore SIGTERM itself; Flower's button sends it all the same.
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGQUIT", "SIGKILL"])
 def test_a_running_task_is_terminated_and_not_redelivered(
-    client: Client, worker: WorkerProcess
+    signal: str, client: Client, worker: WorkerProcess
 ) -> None:
     task_id = client.compute("sleep", {"seconds": 3600})
     client.until_state(task_id, TaskState.STARTED)
 
-    client.revoke(task_id)
+    client.revoke(task_id, signal)
     client.outcome(task_id)
 
     assert client.outcome(client.compute("add", {"x": 1, "y": 2})).result == 3

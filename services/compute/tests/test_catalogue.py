@@ -69,7 +69,7 @@ def test_limits_are_the_declared_ones_or_the_defaults(announced: dict[str, Compu
         return each.soft_time_limit, each.time_limit, each.memory_limit
 
     assert limits("add") == (300, 310, 512)
-    assert limits("count_primes") == (600, 610, 256)
+    assert limits("count_primes") == (300, 310, 256)
 
 
 def test_the_announcement_names_the_worker(catalogue: Catalogue) -> None:

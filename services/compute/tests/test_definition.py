@@ -217,6 +217,11 @@ def unrepresentable(x: Callable[[], int]) -> int:
     return x()
 
 
+def unresolvable(x: "Missing") -> int:  # type: ignore[name-defined]  # noqa: F821
+    """Take what is not there."""
+    return int(x)
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
@@ -226,6 +231,7 @@ def unrepresentable(x: Callable[[], int]) -> int:
         (variadic, r"\*x: int cannot be given by name"),
         (positional, "cannot be given by name"),
         (unrepresentable, "Callable"),
+        (unresolvable, "its type hints: name 'Missing' is not defined"),
     ],
 )
 def test_a_function_that_cannot_be_a_computation_is_refused_by_name(

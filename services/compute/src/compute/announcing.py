@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from amqp.exceptions import AMQPError
 from celery import bootsteps
 
 from compute.catalogue import Catalogue
@@ -46,6 +47,10 @@ def _announce(
 ) -> None:
     while not stopped.is_set():
         body = msgspec.json.encode(catalogue.announcement(consumer.hostname))
-        consumer.app.backend.publish(body, CATALOGUE_ROUTING_KEY)
-        log.info("catalogue announced", bytes=len(body))
+        try:
+            consumer.app.backend.publish(body, CATALOGUE_ROUTING_KEY)
+        except AMQPError as error:  # refused: that may be put right until the next time
+            log.error("catalogue not announced", reason=str(error))
+        else:
+            log.info("catalogue announced", bytes=len(body))
         stopped.wait(interval)

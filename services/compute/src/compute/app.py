@@ -1,6 +1,8 @@
 """The compute worker's Celery application: ``celery -A compute.app worker``.
 
-It needs the prefork pool, because its limits hold per process.
+It needs the prefork pool, because its limits hold per process. Celery's command reads the
+environment before this module can change it: start it with REMAP_SIGTERM=SIGQUIT, which
+``python -m compute`` sees to by itself.
 """
 
 import os

@@ -112,7 +112,10 @@ class Definition:
         return summary, description.strip()
 
     def _types(self) -> tuple[type[msgspec.Struct], Any]:
-        hints = get_type_hints(self._function, include_extras=True)
+        try:
+            hints = get_type_hints(self._function, include_extras=True)
+        except NameError as error:
+            raise self._refuse(f"its type hints: {error}") from error
         fields = [
             self._field(parameter, hints)
             for parameter in inspect.signature(self._function).parameters.values()

@@ -74,7 +74,9 @@ def _soft_time_limit() -> Iterator[None]:
 @contextmanager
 def _memory_limit(mebibytes: int) -> Iterator[None]:
     before, maximum = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (_data_size() + mebibytes * MIB, maximum))
+    limits = (before, maximum, _data_size() + mebibytes * MIB)
+    lowest = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_DATA, (lowest, maximum))
     try:
         yield
     finally:

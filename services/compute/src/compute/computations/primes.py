@@ -22,7 +22,7 @@ class PrimeCount(msgspec.Struct, frozen=True):
     largest: int | None
 
 
-@computation(time_limit=600, memory_limit=256)
+@computation(time_limit=300, memory_limit=256)
 def count_primes(
     limit: Annotated[int, Meta(ge=0, le=10**10, description="Count up to and including it.")],
 ) -> PrimeCount:
