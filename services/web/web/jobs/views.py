@@ -63,7 +63,7 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
 
     def get_queryset(self) -> QuerySet[Job]:
         """Only the user's own."""
-        return Job.objects.filter(owner_id=cast("int", self.request.user.pk))
+        return Job.objects.filter(owner=cast("User", self.request.user))
 
     @extend_schema(
         summary="Submit a computation",

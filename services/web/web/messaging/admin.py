@@ -35,7 +35,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
 
     list_display = ["id", "routing_key", "task_id", "created_at", "due_at", "leased_until",
                     "refusals"]  # fmt: skip
-    fields = [*list_display, "exchange", "last_refusal"]
+    fields = [*list_display, "exchange", "last_refusal"]  # type: ignore[list-item]
     list_filter = ["routing_key"]
 
 

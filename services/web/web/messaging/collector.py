@@ -68,7 +68,7 @@ class Inbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._received: list[Message] = []
-        channel = connection.channel()
+        channel: Any = connection.channel()  # py-amqp's, which has no types
         channel.basic_qos(0, settings.COLLECTOR_BATCH, False)
         self._consumer = Consumer(
             channel,
@@ -146,7 +146,7 @@ def _sort(messages: Sequence[Message]) -> Batch:
             if not _is_result(message):
                 batch.letters.append(dead_letters.describe(_corpse(message)))
             elif _routing_key(message) == CATALOGUE_ROUTING_KEY:
-                batch.catalogues.append(msgspec.json.decode(message.body, type=Catalogue))
+                batch.catalogues.append(msgspec.json.decode(_body(message), type=Catalogue))
             else:
                 batch.events.append(_event(message))
         except (msgspec.DecodeError, ValueError) as error:
@@ -155,7 +155,7 @@ def _sort(messages: Sequence[Message]) -> Batch:
 
 
 def _event(message: Message) -> TaskEvent:
-    event = msgspec.json.decode(message.body, type=TaskEvent)
+    event = msgspec.json.decode(_body(message), type=TaskEvent)
     UUID(event.task_id)  # ours always are
     return event
 
@@ -170,8 +170,13 @@ def _routing_key(message: Message) -> str:
 
 
 def _corpse(message: Message) -> Corpse:
-    body = message.body if isinstance(message.body, bytes) else message.body.encode()
-    return Corpse(dict(message.headers), _properties(message), body, _routing_key(message))
+    properties = _properties(message)
+    return Corpse(dict(message.headers), properties, _body(message), _routing_key(message))
+
+
+def _body(message: Message) -> bytes:
+    body = message.body or b""  # amqp hands out text where it can
+    return body if isinstance(body, bytes) else body.encode()
 
 
 def _properties(message: Message) -> dict[str, Any]:

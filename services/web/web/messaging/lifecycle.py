@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from typing import cast
 
 import psycopg
 import psycopg_pool
@@ -17,8 +18,8 @@ log = structlog.get_logger("web.lifecycle")
 
 _transport = app.connection_for_write()
 BROKER_ERRORS: tuple[type[Exception], ...] = (
-    *_transport.connection_errors,
-    *_transport.channel_errors,
+    *cast("tuple[type[Exception], ...]", _transport.connection_errors),
+    *cast("tuple[type[Exception], ...]", _transport.channel_errors),
     BrokerOperationalError,
 )
 DATABASE_ERRORS: tuple[type[Exception], ...] = (

@@ -14,7 +14,7 @@ from contracts import topology
 from contracts.tasks import Payload, TaskContract
 from web import request_id
 from web.messaging.models import OutboxMessage
-from web.messaging.publisher_app import app
+from web.messaging.publisher_app import CONTROL, app
 from web.messaging.wakeup import OUTBOX_CHANNEL, wake_after_commit
 
 P = TypeVar("P", bound=Payload)
@@ -87,7 +87,7 @@ def broadcast(command: str, arguments: dict[str, Any]) -> None:
     }
     _store(
         task_id=None,
-        exchange=app.control.mailbox.exchange.name,
+        exchange=CONTROL.name,
         routing_key="",
         headers={"clock": 0, "expires": 0},
         properties=_properties({}),

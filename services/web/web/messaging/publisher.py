@@ -9,13 +9,13 @@ import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from kombu import Connection, Producer
 
 from contracts.topology import check
 from web.messaging.models import OutboxMessage
-from web.messaging.publisher_app import app
+from web.messaging.publisher_app import CONTROL, app
 
 HEARTBEAT = 20  # seconds; a connection that is silent for twice as long is dead
 CONFIRM_TIMEOUT = 30.0  # seconds of silence after which a connection is given up
@@ -59,7 +59,7 @@ class Publisher:
     def _open(self) -> None:
         self._connection.connect()
         check(self._connection)
-        self._channel = self._connection.channel()
+        self._channel = cast(Any, self._connection.channel())  # py-amqp's, untyped
         self._channel.confirm_select()
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
@@ -67,7 +67,7 @@ class Publisher:
         self._producer = Producer(self._channel, auto_declare=False)
         self._event_producer = Producer(self._connection.channel(), auto_declare=False)
         # A cancellation may be the first to use it, before any worker was ever started.
-        app.control.mailbox.exchange(self._connection.default_channel).declare()
+        CONTROL(self._connection.default_channel).declare()
         self._dispatcher = app.events.Dispatcher(enabled=False, hostname="relay@web")
 
     def _close(self) -> None:

@@ -2,6 +2,7 @@
 
 from celery import Celery
 from django.conf import settings
+from kombu import Exchange
 
 from contracts import topology
 from contracts.worker import BROKER
@@ -18,3 +19,5 @@ app.conf.update(
         "task_send_sent_event": True,
     }
 )
+# Where control commands go, such as the revoking of a task. Celery's stubs do not know of it.
+CONTROL: Exchange = app.control.mailbox.exchange  # type: ignore[attr-defined]

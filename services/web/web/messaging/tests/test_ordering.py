@@ -1,6 +1,7 @@
 """The rule that picks the event that counts."""
 
 import uuid
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ events = st.builds(
 
 
 @given(st.lists(events, min_size=1), st.randoms())
-def test_order_and_repetition_do_not_change_the_state(lot: list[TaskEvent], random) -> None:
+def test_order_and_repetition_do_not_change_the_state(lot: list[TaskEvent], random: Random) -> None:
     expected = latest(lot)[TASK]
     shuffled = lot * 2
     random.shuffle(shuffled)

@@ -1,5 +1,6 @@
 """The relay against a real broker: confirmed, refused, returned, unencodable."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -26,10 +27,15 @@ def store() -> UUID:
     return task_id
 
 
+def open_channel(amqp: Connection) -> Any:
+    """Open a channel of py-amqp, which kombu's types do not describe."""
+    return amqp.channel()
+
+
 def taken(amqp: Connection, queue: str) -> list[str]:
     """Correlation ids of all that waits in a queue."""
     ids = []
-    channel = amqp.channel()
+    channel = open_channel(amqp)
     while message := channel.basic_get(queue, no_ack=True):
         ids.append(message.properties["correlation_id"])
     return ids
@@ -51,7 +57,7 @@ def test_a_stored_message_is_published_byte_for_byte(amqp: Connection) -> None:
     stored = OutboxMessage.objects.get()
     with Publisher() as publisher:
         relay_batch(publisher)
-    message = amqp.channel().basic_get("compute")
+    message = open_channel(amqp).basic_get("compute")
     assert message.body.encode() == bytes(stored.body)
     assert stored.headers.items() <= message.headers.items()
     assert message.properties["delivery_mode"] == 2
@@ -60,7 +66,7 @@ def test_a_stored_message_is_published_byte_for_byte(amqp: Connection) -> None:
 def test_a_full_queue_postpones_and_loses_nothing(
     amqp: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with amqp.channel() as channel:
+    with open_channel(amqp) as channel:
         channel.queue_delete("compute")
         arguments = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
         Queue("compute", topology.TASKS, "compute.#", queue_arguments=arguments)(channel).declare()
@@ -92,7 +98,7 @@ def test_a_message_that_the_broker_returns_is_parked_with_its_reason(amqp: Conne
     store()
     OutboxMessage.objects.update(exchange=topology.RESULTS.name, routing_key="x")
     with Publisher() as publisher:
-        with amqp.channel() as channel:
+        with open_channel(amqp) as channel:
             channel.queue_unbind("web.results", topology.RESULTS.name, "#")
         relay_batch(publisher)
     assert not OutboxMessage.objects.exists()

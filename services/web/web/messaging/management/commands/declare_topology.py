@@ -9,6 +9,8 @@ from contracts.errors import TopologyError
 from web.messaging.lifecycle import BROKER_ERRORS
 from web.messaging.publisher_app import app
 
+REFUSALS: tuple[type[Exception], ...] = (TopologyError, *BROKER_ERRORS)
+
 
 class Command(BaseCommand):
     """Idempotent; a step of every deployment."""
@@ -19,8 +21,8 @@ class Command(BaseCommand):
         """Run."""
         try:
             with app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=5, interval_start=0.5)
+                connection.ensure_connection(max_retries=5, interval_start=1)
                 topology.declare(connection)
-        except (TopologyError, *BROKER_ERRORS) as error:
+        except REFUSALS as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"topology {topology.fingerprint()} is declared")
