@@ -59,7 +59,7 @@ class Publisher:
     def _open(self) -> None:
         self._connection.connect()
         check(self._connection)
-        self._channel = cast(Any, self._connection.channel())  # py-amqp's, untyped
+        self._channel = cast("Any", self._connection.channel())  # py-amqp's, untyped
         self._channel.confirm_select()
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
