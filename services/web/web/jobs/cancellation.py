@@ -1,5 +1,6 @@
 """Cancelling a job, wherever it is."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
@@ -19,7 +20,7 @@ def cancel(owner: User, job_id: UUID) -> Job:
     """Cancel a job for good: a result that still comes in no longer counts.
 
     A message that is still in the outbox is withdrawn; otherwise the workers are told to drop the
-    task or to terminate it.
+    task or to terminate it, and a worker that runs it all the same is told again; see ``insist``.
 
     Raises Job.DoesNotExist and AlreadyFinalError.
     """
@@ -34,8 +35,23 @@ def cancel(owner: User, job_id: UUID) -> Job:
         job.finished_at = timezone.now()
         job.save(update_fields=["state", "cancelled_by_user", "finished_at"])
         if not outbox.withdraw(job.id):
-            outbox.broadcast(
-                "revoke", {"task_id": [str(job.id)], "terminate": True, "signal": "SIGTERM"}
-            )
+            _revoke([job.id])
         transaction.on_commit(lambda: notify(JOBS_CHANNEL, str(job.id)), robust=True)
     return job
+
+
+def insist(running: Sequence[UUID]) -> None:
+    """Stop those of the running jobs that are cancelled: their workers have not heard of it.
+
+    Workers keep in memory what was revoked. One that was started later takes the message from
+    the queue all the same.
+    """
+    jobs = Job.objects.filter(pk__in=running, cancelled_by_user=True)
+    cancelled = list(jobs.values_list("pk", flat=True))
+    if cancelled:
+        _revoke(cancelled)
+
+
+def _revoke(job_ids: Sequence[UUID]) -> None:
+    ids = [str(job_id) for job_id in job_ids]
+    outbox.broadcast("revoke", {"task_id": ids, "terminate": True, "signal": "SIGTERM"})

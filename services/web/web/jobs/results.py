@@ -10,7 +10,7 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from contracts.results import Progress, TaskEvent, TaskState
-from web.jobs import submission
+from web.jobs import cancellation, submission
 from web.jobs.models import Job
 from web.messaging.ordering import latest, phase
 from web.messaging.retries import RetryPolicy
@@ -24,6 +24,7 @@ STATES = {
     TaskState.FAILURE: Job.State.FAILED,
     TaskState.SUCCESS: Job.State.SUCCEEDED,
 }
+RUNNING = Job.State.RUNNING
 # One statement for a whole batch. A row moves only to a higher rank; an answer once given and a
 # user's cancellation stay. The rows are locked in the order of their ids, so that two collectors
 # do not wait for each other in a circle.
@@ -71,6 +72,9 @@ def apply(events: Sequence[TaskEvent]) -> None:
     for job_id, state, job_phase in changed:
         if state == Job.State.QUEUED and job_phase == phase(winners[job_id]):
             _try_again(job_id, winners[job_id])
+    running = [job_id for job_id, event in winners.items() if STATES[event.state] == RUNNING]
+    if running:
+        cancellation.insist(running)
     final = [str(job_id) for job_id, state, _ in changed if state in Job.FINAL]
     transaction.on_commit(lambda: _tell_waiting(final), robust=True)
 

@@ -102,6 +102,22 @@ def test_a_cancelled_job_stays_cancelled(job: Job) -> None:
     assert (job.state, job.result) == ("cancelled", None)
 
 
+def test_a_worker_that_runs_a_cancelled_job_is_told_to_stop(job: Job) -> None:
+    other = make_job(job.owner)
+    Job.objects.filter(pk=job.pk).update(state="cancelled", cancelled_by_user=True)
+    apply(event(job.id, S.STARTED), event(other.id, S.STARTED))
+    [command] = OutboxMessage.objects.all()
+    assert b"revoke" in bytes(command.body)
+    assert str(job.id).encode() in bytes(command.body)
+    assert str(other.id).encode() not in bytes(command.body)
+
+
+def test_a_cancelled_job_that_has_ended_is_not_told_again(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(state="cancelled", cancelled_by_user=True)
+    apply(event(job.id, S.STARTED), event(job.id, S.REVOKED))
+    assert not OutboxMessage.objects.exists()
+
+
 def test_a_transient_failure_is_queued_once_however_often_it_is_told(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(created_at="2100-01-01T00:00Z")
     apply(event(job.id, S.RETRY), event(job.id, S.RETRY))
