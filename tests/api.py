@@ -73,6 +73,11 @@ class Account:
         """Post something."""
         return _checked(self.http.post(path, json=body, **options), expect)
 
+    def move_in(self, smtp: SmtpServer) -> None:
+        """Verify and sign in."""
+        self.verify(smtp)
+        self.sign_in()
+
     def submit(self, computation: str, **arguments: Any) -> str:
         """Submit a job and return its id."""
         body = {"computation": computation, "arguments": arguments}

@@ -1,6 +1,6 @@
 """The whole of Warren, running, for the tests of what crosses a process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,8 +49,7 @@ def user(stack: Stack) -> Iterator[Account]:
     """Somebody who has verified the address and signed in."""
     with connect(stack.settings.web_url) as http:
         account = Account.register(http)
-        account.verify(stack.smtp)
-        account.sign_in()
+        account.move_in(stack.smtp)
         yield account
 
 
@@ -58,6 +57,12 @@ def user(stack: Stack) -> Iterator[Account]:
 def gate(tmp_path: Path) -> Gate:
     """By which a test decides about the course of a staged computation."""
     return Gate(tmp_path)
+
+
+@pytest.fixture
+def gates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Gate]:
+    """Makes further ones."""
+    return lambda: Gate(tmp_path_factory.mktemp("gate"))
 
 
 @pytest.fixture

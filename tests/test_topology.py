@@ -96,7 +96,7 @@ def test_a_message_that_no_queue_wants_lands_in_the_dead_letters(declared: Wire)
     declared.publish(b"{}", "nobody.knows", {"id": "1", "task": "nobody.knows"})
     dead = poll(lambda: declared.take("web.dead"), what="dead letter")
     assert dead is not None
-    assert (dead.exchange, dead.routing_key) == ("warren.unrouted", "nobody.knows")
+    assert (dead.routing_key, dead.headers["task"]) == ("nobody.knows", "nobody.knows")
 
 
 def test_a_further_service_hears_of_tasks_without_a_change_in_web(declared: Wire) -> None:
