@@ -18,7 +18,7 @@ class SignUp:
     """A request to register in the form in which allauth's adapter takes it."""
 
     email: str
-    password: str
+    password: str = field(repr=False)
     cleaned_data: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,127 @@
+"""Counting what may not be done too often."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from web.accounts import limits
+from web.accounts.models import RateUsage
+from web.accounts.throttles import network
+from web.rates import Rate
+
+TWICE = Rate(2, seconds=60)
+
+
+def uses(count: int, rate: Rate = TWICE, who: str = "ada") -> list[bool]:
+    return [limits.consume("test", who, rate).allowed for _ in range(count)]
+
+
+@pytest.mark.django_db
+def test_what_is_over_the_limit_is_refused_with_the_time_to_wait() -> None:
+    assert uses(2) == [True, True]
+    refused = limits.consume("test", "ada", TWICE)
+    assert not refused.allowed
+    assert 0 < refused.wait <= 60
+
+
+@pytest.mark.django_db
+def test_everybody_and_everything_is_counted_apart() -> None:
+    assert uses(3) == [True, True, False]
+    assert uses(1, who="grace") == [True]
+    assert limits.consume("other", "ada", TWICE).allowed
+
+
+@pytest.mark.django_db
+def test_a_new_window_begins_when_the_old_one_has_ended() -> None:
+    assert uses(3) == [True, True, False]
+    RateUsage.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
+    assert uses(3) == [True, True, False]
+
+
+@pytest.mark.django_db
+def test_a_use_can_be_taken_back() -> None:
+    for _ in range(5):
+        use = limits.consume("test", "ada", TWICE)
+        assert use.allowed
+        use.refund()
+
+
+@pytest.mark.django_db
+def test_who_did_it_is_not_stored() -> None:
+    uses(1, who="ada@example.org")
+    assert "ada" not in RateUsage.objects.get().key
+
+
+@pytest.mark.django_db(transaction=True)
+def test_simultaneous_uses_are_all_counted() -> None:
+    allowed: list[bool] = []
+
+    def run() -> None:
+        allowed.extend(uses(10, Rate(25, seconds=60)))
+        connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (len(allowed), sum(allowed)) == (40, 25)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ended_windows_are_cleared_away() -> None:
+    for number in range(5):
+        uses(1, who=f"somebody {number}")
+    RateUsage.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
+    uses(1)
+    assert RateUsage.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_counting_is_one_statement(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    with django_assert_num_queries(1):
+        uses(1)
+
+
+@pytest.mark.django_db
+def test_counting_costs_no_disk_sync() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relpersistence FROM pg_class WHERE relname = 'accounts_rateusage'")
+        assert cursor.fetchone() == ("u",)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("10/s", Rate(10, seconds=1)),
+        ("30/5m", Rate(30, seconds=300)),
+        ("1/h", Rate(1, seconds=3600)),
+        ("1000/1d", Rate(1000, seconds=86_400)),
+    ],
+)
+def test_a_rate_is_read(text: str, rate: Rate) -> None:
+    assert Rate.parse(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "10", "10/", "0/s", "-1/s", "10/0m", "10/w", "10/5", "a/s"])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="it must be a number, a slash and a time"):
+        Rate.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_an_ipv6_customer_counts_as_one(address: str | None, counted: str) -> None:
+    assert network(address) == counted

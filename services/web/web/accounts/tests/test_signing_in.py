@@ -1,0 +1,186 @@
+"""Signing in, and what a token opens."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from pytest_django import DjangoAssertNumQueries, Settings
+from rest_framework.test import APIClient
+
+from web.accounts.hashing import Argon2
+from web.accounts.models import User
+from web.accounts.tests.factories import PASSWORD, client_of, make_user
+from web.rates import Rate
+
+pytestmark = pytest.mark.django_db
+
+
+def sign_in(email: str = "ada@example.org", password: str = PASSWORD) -> Any:
+    return APIClient().post("/api/v1/auth/token", {"email": email, "password": password})
+
+
+def refresh(token: Any) -> Any:
+    return APIClient().post("/api/v1/auth/token/refresh", {"refresh": token})
+
+
+def whoami(token: str) -> Any:
+    return APIClient().get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_a_token_says_who_one_is() -> None:
+    user = make_user()
+    answer = sign_in("Ada@Example.ORG")
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"access", "refresh"}
+    me = whoami(answer.json()["access"])
+    assert me.status_code == 200
+    assert me.json() == {
+        "id": str(user.id),
+        "email": "ada@example.org",
+        "email_verified": True,
+        "created_at": user.created_at.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def test_an_unverified_address_is_refused_and_told_what_to_do() -> None:
+    make_user(verified=False)
+    answer = sign_in()
+    assert answer.status_code == 403
+    problem = answer.json()
+    assert problem["code"] == "email_not_verified"
+    assert "POST /api/v1/users/verify/resend" in problem["detail"]
+
+
+def test_only_the_right_password_tells_that_an_address_is_not_verified() -> None:
+    make_user(verified=False)
+    assert sign_in(password="wrong password").json()["code"] == "wrong_credentials"
+
+
+def test_an_unknown_address_a_wrong_password_and_a_closed_account_look_the_same() -> None:
+    make_user()
+    make_user("closed@example.org")
+    User.objects.filter(email="closed@example.org").update(is_active=False)
+    answers = [
+        sign_in(password="wrong password"),
+        sign_in("nobody@example.org"),
+        sign_in("closed@example.org"),
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 3
+    bodies = [answer.json() | {"request_id": ""} for answer in answers]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert all(answer["WWW-Authenticate"] == 'Bearer realm="api"' for answer in answers)
+
+
+def test_every_refusal_costs_exactly_one_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    hash_, compare = Argon2.encode, Argon2.verify
+    monkeypatch.setattr(Argon2, "encode", lambda *a: (calls.append("hash"), hash_(*a))[1])
+    make_user()
+    calls.clear()
+    monkeypatch.setattr(Argon2, "verify", lambda *a: (calls.append("compare"), compare(*a))[1])
+    sign_in(password="wrong password")
+    assert calls == ["compare"]
+    calls.clear()
+    sign_in("nobody@example.org")
+    assert calls == ["hash"]
+
+
+def test_repeated_failures_close_the_account_to_everybody_for_a_while(
+    settings: Settings,
+) -> None:
+    settings.THROTTLE_SIGN_IN_FAILURES = Rate(3, seconds=600)
+    make_user()
+    make_user("grace@example.org")
+    for _ in range(3):
+        assert sign_in(password="wrong password").status_code == 401
+    answer = sign_in()
+    assert (answer.status_code, answer.json()["code"]) == (429, "throttled")
+    assert 0 < int(answer["Retry-After"]) <= 600
+    assert sign_in("grace@example.org").status_code == 200
+
+
+def test_successes_do_not_count_as_failures(settings: Settings) -> None:
+    settings.THROTTLE_SIGN_IN_FAILURES = Rate(2, seconds=600)
+    make_user()
+    assert [sign_in().status_code for _ in range(5)] == [200] * 5
+
+
+def test_requests_of_one_client_are_limited_others_are_not(settings: Settings) -> None:
+    settings.THROTTLE_SIGN_IN = Rate(2, seconds=60)
+    make_user()
+    assert [sign_in().status_code for _ in range(3)] == [200, 200, 429]
+    other = APIClient(REMOTE_ADDR="198.51.100.7")
+    credentials = {"email": "ada@example.org", "password": PASSWORD}
+    assert other.post("/api/v1/auth/token", credentials).status_code == 200
+
+
+def test_a_client_cannot_hide_behind_a_forged_header(settings: Settings) -> None:
+    settings.THROTTLE_SIGN_IN = Rate(1, seconds=60)
+    make_user()
+    body = {"email": "ada@example.org", "password": PASSWORD}
+    answers = [
+        APIClient().post("/api/v1/auth/token", body, headers={"X-Forwarded-For": f"192.0.2.{n}"})
+        for n in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_a_refresh_token_gives_the_next_access_token() -> None:
+    make_user()
+    answer = refresh(sign_in().json()["refresh"])
+    assert answer.status_code == 200
+    assert whoami(answer.json()["access"]).status_code == 200
+
+
+def test_tokens_end_with_the_account() -> None:
+    user = make_user()
+    tokens = sign_in().json()
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    assert whoami(tokens["access"]).json()["code"] == "user_inactive"
+    assert refresh(tokens["refresh"]).status_code == 401
+    User.objects.all().delete()
+    assert whoami(tokens["access"]).json()["code"] == "user_not_found"
+    assert refresh(tokens["refresh"]).status_code == 401
+
+
+def test_an_access_token_is_no_refresh_token_and_the_reverse() -> None:
+    make_user()
+    tokens = sign_in().json()
+    assert refresh(tokens["access"]).json()["code"] == "token_not_valid"
+    assert whoami(tokens["refresh"]).json()["code"] == "token_not_valid"
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "a.b.c", "é", 7])
+def test_nonsense_is_no_refresh_token(token: object) -> None:
+    assert refresh(token).status_code in (400, 401)
+
+
+def test_without_a_token_nobody_is_anybody() -> None:
+    answer = APIClient().get("/api/v1/users/me")
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+def test_public_addresses_do_not_look_at_a_stale_token() -> None:
+    make_user()
+    body = {"email": "ada@example.org", "password": PASSWORD}
+    headers = {"Authorization": "Bearer expired"}
+    assert APIClient().post("/api/v1/auth/token", body, headers=headers).status_code == 200
+
+
+def test_signing_in_and_showing_oneself_take_few_queries(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    user = make_user()
+    sign_in()
+    # Both limits, the user by address, whether it is verified, the failure taken back.
+    with django_assert_num_queries(5):
+        sign_in()
+    with django_assert_num_queries(2):
+        client_of(user).get("/api/v1/users/me")
+
+
+def test_the_tokens_are_signed_with_a_key_of_their_own() -> None:
+    assert settings.SIMPLE_JWT["SIGNING_KEY"] != settings.SECRET_KEY
+    assert get_user_model() is User

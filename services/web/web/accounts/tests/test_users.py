@@ -1,0 +1,74 @@
+"""Users, and how operators make them."""
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+from django.test import Client
+
+from web.accounts.models import User
+from web.accounts.tests.factories import PASSWORD, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def sign_in(client: Client, email: str) -> int:
+    credentials = {"email": email, "password": PASSWORD}
+    answer = client.post("/api/v1/auth/token", credentials, content_type="application/json")
+    return answer.status_code
+
+
+def test_an_address_belongs_to_one_user_in_any_case() -> None:
+    make_user("ada@example.org")
+    for email in ("ada@example.org", "ADA@example.org"):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            User.objects.create_user(email)
+
+
+def test_the_database_takes_no_address_in_upper_case() -> None:
+    with pytest.raises(IntegrityError, match="user_email_lower_case"):
+        User.objects.bulk_create([User(email="Ada@example.org")])
+
+
+def test_a_user_is_found_by_address_in_any_case() -> None:
+    user = make_user()
+    assert User.objects.get_by_natural_key("ADA@example.org") == user
+
+
+def test_an_operator_made_on_the_command_line_can_sign_in_everywhere(
+    monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    call_command("createsuperuser", "--no-input", email="Root@Example.org")
+    user = User.objects.get()
+    assert (user.email, user.is_staff, user.is_superuser) == ("root@example.org", True, True)
+    assert sign_in(client, "root@example.org") == 200
+    login = {"username": "ROOT@example.org", "password": PASSWORD, "next": "/admin/"}
+    assert client.post("/admin/login/", login).status_code == 302
+    assert client.get("/admin/").status_code == 200
+
+
+def test_an_account_without_a_password_opens_to_nobody() -> None:
+    user = User.objects.create_user("ada@example.org")
+    assert not user.has_usable_password()
+    assert authenticate(email="ada@example.org", password="") is None
+
+
+def test_an_operator_makes_users_whose_address_counts_as_verified(admin_client: Client) -> None:
+    form = {
+        "email": "Grace@Example.org",
+        "usable_password": "true",
+        "password1": PASSWORD,
+        "password2": PASSWORD,
+    }
+    answer = admin_client.post("/admin/accounts/user/add/", form)
+    assert answer.status_code == 302, answer.content.decode()
+    assert sign_in(Client(), "grace@example.org") == 200
+
+
+def test_an_operator_sees_users_and_cannot_change_their_address(admin_client: Client) -> None:
+    user = make_user()
+    assert "ada@example.org" in admin_client.get("/admin/accounts/user/").content.decode()
+    page = admin_client.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
+    assert "ada@example.org" in page
+    assert 'name="email"' not in page
