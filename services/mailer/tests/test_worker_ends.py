@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -35,6 +36,30 @@ def test_a_worker_without_work_ends_at_once(
     worker.await_log("ready.")
     worker.end(number)
     assert worker.await_end() == 0
+
+
+def test_a_worker_shows_that_it_is_alive_until_it_ends(
+    web: Web, server: ScriptedServer, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    sign_of_life = tmp_path / "alive"
+    worker = start_worker(server, LIVENESS_FILE=str(sign_of_life))
+    web.wait_for(sign_of_life.exists)
+    worker.end(signal.SIGTERM)
+    assert worker.await_end() == 0
+    assert not sign_of_life.exists()
+
+
+def test_a_request_whose_results_nobody_would_get_is_not_carried_out(
+    web: Web, server: ScriptedServer, start_worker: StartWorker
+) -> None:
+    server.script["END"] = []
+    worker = start_worker(server)
+    web.stop_taking_results()
+    task_ids = [web.ask(MAIL) for _ in range(3)]  # more than the worker has threads
+    for task_id in task_ids:
+        web.await_dead_letter(task_id)
+    assert worker.alive
+    assert server.mails == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

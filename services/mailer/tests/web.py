@@ -91,6 +91,12 @@ class Web:
         """Return the correlation ids of the dead letters that came in."""
         return [message.properties["correlation_id"] for message in self.dead]
 
+    def stop_taking_results(self) -> None:
+        """Let the results' exchange lead nowhere."""
+        topology.WEB_RESULTS(self._connection.default_channel).unbind_from(
+            topology.RESULTS, routing_key="#"
+        )
+
     def waiting_requests(self) -> int:
         """Count the messages in the mailer's queue that no worker holds."""
         with self._connection.channel() as channel:
