@@ -1,0 +1,179 @@
+"""What nobody can handle is kept with its reason, shown to an operator, and can be repaired."""
+
+import re
+import uuid
+from typing import Any
+
+import msgspec
+import pytest
+
+from .api import Account, Gate, connect
+from .stack import Stack
+from .wire import Wire
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "compute.run": {"job_id": "1", "computation": "add", "arguments": {"x": 1, "y": 2}},
+    "mailer.send_email": {
+        "email_id": "1",
+        "template": "welcome",
+        "recipient": "ada@example.org",
+        "context": {},
+    },
+}
+TASK_ID = b"7b1c2a0e-5d0f-4f43-8a0b-0c7f7a3f9d11"
+EVENT = (
+    b'{"task_id": "' + TASK_ID + b'", "task": "compute.run", "state": "SUCCESS", "attempt": 1,'
+    b' "worker": "w", "at": "2026-01-01T00:00:00Z"}'
+)
+TASKS = pytest.mark.parametrize("task", ARGUMENTS)
+
+
+def message(arguments: object) -> bytes:
+    return msgspec.json.encode([[], arguments, {}])
+
+
+def dead_letter(stack: Stack, correlation_id: str) -> dict[str, Any]:
+    query = "SELECT * FROM messaging_deadletter WHERE properties->>'correlation_id' = %s"
+    [row] = stack.poll(lambda: stack.rows(query, correlation_id), bool, "dead letter")
+    return dict(row)
+
+
+def intrude(stack: Stack, wire: Wire, body: bytes, routing_key: str, **options: Any) -> Any:
+    """Publish what Warren would not, and return its dead letter."""
+    correlation_id = str(uuid.uuid4())
+    wire.publish(body, routing_key, correlation_id=correlation_id, **options)
+    return dead_letter(stack, correlation_id)
+
+
+@TASKS
+def test_a_body_that_is_no_json_is_named_malformed(stack: Stack, wire: Wire, task: str) -> None:
+    headers = {"id": str(uuid.uuid4()), "task": task}
+    letter = intrude(stack, wire, b"{not json", task, headers=headers)
+    assert (letter["reason"], letter["state"]) == ("malformed", "waiting")
+    assert "JSON is malformed" in letter["detail"]
+    assert (letter["queue"], letter["task"]) == (task.partition(".")[0], task)
+    assert bytes(letter["body"]) == b"{not json"
+
+
+@TASKS
+def test_json_that_is_no_task_message_is_named_so(stack: Stack, wire: Wire, task: str) -> None:
+    letter = intrude(stack, wire, b'{"hello": "world"}', task)
+    assert letter["reason"] == "malformed"
+    assert "no task message" in letter["detail"]
+
+
+@TASKS
+def test_a_task_that_nobody_knows_is_named(stack: Stack, wire: Wire, task: str) -> None:
+    unknown = f"{task}_not"
+    headers = {"id": str(uuid.uuid4()), "task": unknown}
+    letter = intrude(stack, wire, message(ARGUMENTS[task]), unknown, headers=headers)
+    assert letter["reason"] == "malformed"
+    assert letter["detail"] == f"there is no task '{unknown}'"
+
+
+@TASKS
+def test_wrong_arguments_are_named_by_field(stack: Stack, wire: Wire, task: str) -> None:
+    first = next(iter(ARGUMENTS[task]))
+    headers = {"id": str(uuid.uuid4()), "task": task}
+    body = message(ARGUMENTS[task] | {first: ["planted"]})
+    letter = intrude(stack, wire, body, task, headers=headers)
+    assert letter["reason"] == "malformed"
+    assert f"$.{first}" in letter["detail"]
+    assert "planted" not in letter["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"rubbish", id="no JSON"),
+        pytest.param(b'{"task_id": 5}', id="no event"),
+        pytest.param(EVENT.replace(TASK_ID, b"5"), id="no id of ours"),
+    ],
+)
+def test_a_result_that_is_none_becomes_a_dead_letter_and_stops_no_other(
+    stack: Stack, wire: Wire, user: Account, body: bytes
+) -> None:
+    letter = intrude(stack, wire, body, "compute.run.success", exchange="warren.results")
+    assert (letter["reason"], letter["queue"]) == ("malformed", "web.results")
+    assert letter["detail"]
+    assert user.job(user.submit("add", x=1, y=2), wait=30)["result"] == 3
+
+
+def test_a_message_that_no_queue_wants_becomes_a_dead_letter(stack: Stack, wire: Wire) -> None:
+    letter = intrude(stack, wire, b"{}", "nobody.knows")
+    assert letter["reason"] == "unrouted"
+    assert letter["detail"] == "no queue is bound to 'nobody.knows'"
+
+
+def test_a_mail_whose_message_went_wrong_is_marked_as_failed(healed: Stack, wire: Wire) -> None:
+    tasks = wire.spy("warren.tasks")
+    healed.mailer.stop()
+    with connect(healed.settings.web_url) as http:
+        Account.register(http)
+    [mail] = healed.rows("SELECT id FROM mail_email ORDER BY created_at DESC LIMIT 1")
+    original = tasks.await_copy(str(mail["id"]))
+    healed.poll(lambda: wire.take("mailer"), bool, "message to take away")
+    args, arguments, embed = msgspec.json.decode(original.body)
+    body = msgspec.json.encode([args, arguments | {"template": "no_such_template"}, embed])
+    wire.repeat(original._replace(body=body))
+    healed.mailer.start()
+
+    letter = dead_letter(healed, str(mail["id"]))
+    assert letter["reason"] == "rejected"
+    query = "SELECT state, answer FROM mail_email WHERE id = %s"
+    [failed] = healed.poll(
+        lambda: healed.rows(query, mail["id"]), lambda rows: rows[0]["state"] == "failed", "failure"
+    )
+    assert "no mail template 'no_such_template'" in failed["answer"]
+
+
+def test_a_computation_that_kills_its_worker_is_given_up_repaired_and_replayed(
+    stack: Stack, user: Account, gate: Gate
+) -> None:
+    job_id = user.submit("crash", **gate.arguments)
+    job = user.job(job_id, wait=60)
+    assert job["state"] == "failed"
+    assert job["error"] == {
+        "type": "DeadLetter",
+        "message": "delivery_limit: crashed its worker 4 times",
+    }
+    assert (gate.runs, job["attempts"]) == (4, 4)
+
+    letter = dead_letter(stack, job_id)
+    number = str(letter["id"])
+    listed = stack.manage("dead_letters", "list", check=True).stdout
+    line = next(line for line in listed.splitlines() if line.split()[:1] == [number])
+    assert "delivery_limit" in line
+    assert "crashed its worker 4 times" in line
+    shown = stack.manage("dead_letters", "show", number, check=True).stdout
+    assert job_id in shown
+    assert "'computation': 'crash'" in shown
+
+    gate.mend()
+    assert stack.manage("dead_letters", "replay", number, check=True).stdout == "1 replayed\n"
+    job = user.job(job_id, wait=60)
+    assert (job["state"], job["error"], job["attempts"]) == ("succeeded", None, 5)
+    again = stack.manage("dead_letters", "replay", number)
+    assert again.returncode == 1
+    assert "it has already been replayed" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+def test_a_discarded_dead_letter_stays_on_record(stack: Stack, wire: Wire) -> None:
+    number = str(intrude(stack, wire, b"nonsense", "compute.run")["id"])
+    assert stack.manage("dead_letters", "discard", number, check=True).stdout == "1 discarded\n"
+    listed = stack.manage("dead_letters", "list", "--state", "discarded", check=True).stdout
+    assert re.search(rf"^ *{number} ", listed, re.MULTILINE)
+    refused = stack.manage("dead_letters", "replay", number)
+    assert "it has already been discarded" in refused.stderr
+
+
+def test_a_mail_is_shown_to_an_operator_without_what_it_says(stack: Stack, wire: Wire) -> None:
+    secret = {"verification_key": "planted-key", "verification_url": "planted-url"}
+    body = message(ARGUMENTS["mailer.send_email"] | {"context": secret, "template": "unheard_of"})
+    headers = {"id": str(uuid.uuid4()), "task": "mailer.send_email"}
+    letter = intrude(stack, wire, body, "mailer.send_email", headers=headers)
+    shown = stack.manage("dead_letters", "show", str(letter["id"]), check=True).stdout
+    assert "'template': 'unheard_of'" in shown
+    for hidden in ("planted", "ada@example.org"):
+        assert hidden not in shown
