@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import pytest
 from local.broker import Broker
 from local.database import Database
 
-from .delivering import MAIL_FROM
+from .delivering import MAIL_FROM, Look, Post
 from .scripted_server import Action, ScriptedServer
 from .web import Web
 from .worker_process import COMMAND, WorkerProcess
 
 StartServer = Callable[..., ScriptedServer]
 StartWorker = Callable[..., WorkerProcess]
+StartPost = Callable[..., Post]
 
 
 @pytest.fixture
@@ -42,6 +44,37 @@ def ledger_url(database: Database) -> Iterator[str]:
     name = f"mailer_{uuid.uuid4().hex}"
     yield database.create_database(name, owner="mailer")
     database.drop_database(name)
+
+
+@pytest.fixture
+def start_post(ledger_url: str, server: ScriptedServer) -> Iterator[StartPost]:
+    """Start what a worker process has; with other times than the usual ones if given."""
+    started: list[Post] = []
+
+    def start(**times: float) -> Post:
+        started.append(Post(ledger_url, server.port, **times))
+        return started[-1]
+
+    yield start
+    server.released.set()
+    for post in started:
+        post.close()
+
+
+@pytest.fixture
+def post(start_post: StartPost) -> Post:
+    return start_post()
+
+
+@pytest.fixture
+def look(ledger_url: str) -> Look:
+    return Look(ledger_url)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as executor:
+        yield executor
 
 
 @contextmanager

@@ -24,6 +24,18 @@ MAIL = SendEmail(
         "expires_in_days": "3",
     },
 )
+SENT = MailReceipt(message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 1")
+RESENT = MailReceipt(
+    message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 2", uncertain=True
+)
+
+
+def another_mail(email_id: str) -> SendEmail:
+    return SendEmail(email_id=email_id, template="welcome", recipient="b@example.com", context={})
+
+
+def message_ids(*ids: str) -> list[str]:
+    return [f"<{email_id}@example.org>" for email_id in ids]
 
 
 class Post:

@@ -4,66 +4,23 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 import pytest
-from structlog.testing import capture_logs
 
 from contracts.errors import MalformedMessageError, PermanentError, TransientError
-from contracts.results import MailReceipt
 from contracts.tasks import SendEmail
-from local.database import Database
 from mailer.smtp import OutcomeUnknownError
 
-from .conftest import StartServer
-from .delivering import MAIL, Look, Post
+from .conftest import StartPost, StartServer
+from .delivering import MAIL, RESENT, SENT, Look, Post, another_mail, message_ids
 from .scripted_server import DROP, HANG, ScriptedServer
-
-SENT = MailReceipt(message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 1")
-RESENT = MailReceipt(
-    message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 2", uncertain=True
-)
-AWAY = "ledger not available"
-StartPost = Callable[..., Post]
 
 
 @pytest.fixture
 def server(smtp_server: StartServer) -> ScriptedServer:
     return smtp_server()
-
-
-@pytest.fixture
-def start_post(ledger_url: str, server: ScriptedServer) -> Iterator[StartPost]:
-    """Start what a worker process has; with other times than the usual ones if given."""
-    started: list[Post] = []
-
-    def start(**times: float) -> Post:
-        started.append(Post(ledger_url, server.port, **times))
-        return started[-1]
-
-    yield start
-    server.released.set()
-    for post in started:
-        post.close()
-
-
-@pytest.fixture
-def post(start_post: StartPost) -> Post:
-    return start_post()
-
-
-@pytest.fixture
-def look(ledger_url: str) -> Look:
-    return Look(ledger_url)
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as executor:
-        yield executor
 
 
 def test_a_mail_is_sent_and_noted(post: Post, server: ScriptedServer, look: Look) -> None:
@@ -107,15 +64,7 @@ def test_different_mails_are_sent_at_the_same_time(
     sending = [threads.submit(post.deliver, another_mail(f"e-{n}")) for n in (1, 2)]
     server.wait_for(lambda: len(server.mails) == 2)
     server.released.set()
-    assert sorted(one.result().message_id for one in sending) == server_ids("e-1", "e-2")
-
-
-def another_mail(email_id: str) -> SendEmail:
-    return SendEmail(email_id=email_id, template="welcome", recipient="b@example.com", context={})
-
-
-def server_ids(*ids: str) -> list[str]:
-    return [f"<{email_id}@example.org>" for email_id in ids]
+    assert sorted(one.result().message_id for one in sending) == message_ids("e-1", "e-2")
 
 
 @pytest.mark.parametrize("stage", ["RCPT", "END"])
@@ -152,7 +101,7 @@ def test_a_mail_of_unknown_outcome_is_sent_again_in_doubt_with_the_same_message_
         post.deliver()
     assert look.rows() == [("e-1", "sending", 1)]
     assert [post.deliver(), post.deliver()] == [RESENT, RESENT]
-    assert server.message_ids() == server_ids("e-1", "e-1")
+    assert server.message_ids() == message_ids("e-1", "e-1")
 
 
 def test_a_refusal_does_not_take_an_earlier_doubt_away(
@@ -188,65 +137,7 @@ def test_a_worker_killed_between_data_and_ledger_leaves_a_mail_that_is_sent_agai
     assert worker.wait(10) == -signal.SIGKILL
     assert look.rows() == [("e-1", "sending", 1)]
     assert post.deliver() == RESENT
-    assert server.message_ids() == server_ids("e-1", "e-1")
-
-
-def test_no_mail_leaves_while_the_ledger_is_away(
-    start_post: StartPost, server: ScriptedServer, database: Database
-) -> None:
-    post = start_post(patience=0.5)
-    post.deliver(another_mail("e-0"))
-    database.stop()
-    try:
-        with pytest.raises(TransientError, match="ledger is not available"):
-            post.deliver()
-        assert server.message_ids() == server_ids("e-0")
-    finally:
-        database.start()
-    assert post.deliver().uncertain is False
-
-
-def test_a_mail_that_left_is_noted_once_the_ledger_is_back(
-    start_post: StartPost,
-    server: ScriptedServer,
-    database: Database,
-    look: Look,
-    threads: ThreadPoolExecutor,
-) -> None:
-    server.script["END"] = [HANG]
-    sending = threads.submit(start_post(patience=0.5).deliver)
-    server.wait_for(lambda: server.mails)
-    database.stop()
-    try:
-        with capture_logs() as logs:
-            server.released.set()
-            server.wait_for(lambda: [line["event"] for line in logs].count(AWAY) == 2)
-        assert not sending.done()
-    finally:
-        database.start()
-    assert sending.result() == SENT
-    assert look.rows() == [("e-1", "sent", 1)]
-
-
-def test_a_mail_that_left_has_its_receipt_even_if_the_ledger_stays_away(
-    start_post: StartPost,
-    server: ScriptedServer,
-    database: Database,
-    look: Look,
-    threads: ThreadPoolExecutor,
-) -> None:
-    server.script["END"] = [HANG]
-    post = start_post(patience=0.3, settle_for=0.1)
-    sending = threads.submit(post.deliver)
-    server.wait_for(lambda: server.mails)
-    database.stop()
-    try:
-        server.released.set()
-        assert sending.result() == SENT
-    finally:
-        database.start()
-    assert look.rows() == [("e-1", "sending", 1)]
-    assert post.deliver() == RESENT
+    assert server.message_ids() == message_ids("e-1", "e-1")
 
 
 def test_the_ledger_holds_no_address_and_no_content(post: Post, look: Look) -> None:
@@ -254,19 +145,3 @@ def test_the_ledger_holds_no_address_and_no_content(post: Post, look: Look) -> N
     stored = str(look.ask("SELECT * FROM mail_ledger"))
     for secret in (MAIL.recipient, *MAIL.context.values()):
         assert secret not in stored or secret == MAIL.context["expires_in_days"]
-
-
-def test_many_workers_may_prepare_the_same_empty_database(
-    start_post: StartPost, threads: ThreadPoolExecutor, look: Look
-) -> None:
-    posts = [start_post() for _ in range(4)]
-    list(threads.map(lambda post: post.ledger.prepare(10), posts))
-    assert look.rows() == []
-
-
-def test_a_ledger_that_does_not_answer_is_told_at_the_start(start_post: StartPost) -> None:
-    nowhere = Post("postgresql://mailer:planted@127.0.0.1:1/mailer", 1)
-    with pytest.raises(psycopg.OperationalError) as caught:
-        nowhere.ledger.prepare(0.3)
-    nowhere.close()
-    assert "planted" not in str(caught.value)

@@ -8,18 +8,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from contracts.results import MailReceipt, TaskState
+from contracts.results import TaskState
 from local.broker import Broker
 
 from .conftest import StartServer, StartWorker
-from .delivering import MAIL
+from .delivering import MAIL, RESENT, SENT
 from .scripted_server import HANG, ScriptedServer
 from .web import Web
-
-SENT = MailReceipt(message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 1")
-RESENT = MailReceipt(
-    message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 2", uncertain=True
-)
 
 
 @pytest.fixture
