@@ -46,6 +46,14 @@ def test_the_processes_are_told_where_everything_is(root: Path) -> None:
     assert environment["LEDGER_URL"].startswith("postgresql://mailer:")
     assert environment["HOME"] == "/home/me"
     assert "AWS_SECRET" not in environment
+    assert "POSTGRES_WARREN_PASSWORD" not in environment
+
+
+def test_a_setting_that_a_person_adds_is_passed_on(root: Path) -> None:
+    Settings.load(root, {})
+    path = root / ".env"
+    path.write_text(path.read_text() + "CONCURRENCY=4\n")
+    assert process_environment(Settings.load(root, {}), {})["CONCURRENCY"] == "4"
 
 
 def test_the_generated_secrets_are_long_enough(root: Path) -> None:

@@ -7,15 +7,9 @@ from pathlib import Path
 from local.settings import Settings
 
 # Taken over from the terminal: what the programs need to run at all, and what a person may set.
-INHERITED = ("HOME", "LANG", "TZ", "TMPDIR", "USER", "CONCURRENCY")
-PASSED_ON = (
-    "MAIL_FROM",
-    "DJANGO_SECRET_KEY",
-    "DJANGO_DEBUG",
-    "JWT_SIGNING_KEY",
-    "ALLOWED_HOSTS",
-    "LOG_LEVEL",
-)
+INHERITED = ("HOME", "LANG", "TZ", "TMPDIR", "USER")
+# Passwords of the servers, of which each process gets only what its addresses hold.
+KEPT_BACK = ("RABBITMQ_", "POSTGRES_", "FLOWER_")
 
 
 def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict[str, str]:
@@ -23,7 +17,11 @@ def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict
     user, password = settings.variables["FLOWER_USER"], settings.variables["FLOWER_PASSWORD"]
     return {
         **{name: terminal[name] for name in INHERITED if name in terminal},
-        **{name: settings.variables[name] for name in PASSED_ON},
+        **{
+            name: value
+            for name, value in settings.variables.items()
+            if not name.startswith(KEPT_BACK)
+        },
         **{name: str(port) for name, port in settings.ports.items()},
         # So that `python`, `celery` and `gunicorn` in the Procfile are the locked ones.
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",

@@ -1,0 +1,82 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.daemon import Daemon
+from local.errors import LocalError
+
+PATIENT = ["sleep", "60"]
+START = """
+import os, sys, time
+from pathlib import Path
+from local.daemon import Daemon
+Daemon("patient", Path(sys.argv[1])).launch(["sleep", "60"], os.environ)
+print("started", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Daemon:
+    return Daemon("patient", tmp_path)
+
+
+def test_a_daemon_that_another_instance_started_is_found_and_stopped(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    daemon.launch(PATIENT, os.environ)
+    other = Daemon("patient", tmp_path)
+    assert other.running
+    other.stop(seconds=5)
+    assert not daemon.running
+
+
+def test_a_pid_that_now_belongs_to_another_program_is_left_alone(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    (tmp_path / "patient.pid").write_text(json.dumps([os.getpid(), 1]))
+    assert not daemon.running
+    daemon.kill()  # would end this test
+
+
+def test_a_damaged_record_counts_as_none(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "patient.pid").write_text("")
+    assert not daemon.running
+
+
+def test_a_daemon_ends_with_the_program_that_started_it(daemon: Daemon, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", START, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout
+        assert starter.stdout.readline() == "started\n"
+        [pid, _] = json.loads((tmp_path / "patient.pid").read_text())
+        _wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+        starter.kill()
+    _wait_until(lambda: not daemon.running)
+
+
+def test_one_that_does_not_stop_in_time_is_killed(daemon: Daemon) -> None:
+    daemon.launch(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], os.environ)
+    time.sleep(0.3)
+    daemon.stop(seconds=0.2)
+    assert not daemon.running
+
+
+def test_a_program_that_ends_at_once_is_shown_with_its_last_words(daemon: Daemon) -> None:
+    daemon.launch(["sh", "-c", "echo no such luck"], os.environ)
+    with pytest.raises(LocalError, match="ended while it started") as problem:
+        daemon.wait_until(lambda: False, seconds=5)
+    assert "no such luck" in str(problem.value)
+
+
+def _wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
