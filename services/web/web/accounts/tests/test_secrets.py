@@ -1,6 +1,7 @@
 """Passwords, keys and tokens are planted, and then looked for where they must not be."""
 
 import logging
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -22,7 +23,7 @@ def test_no_log_and_no_answer_holds_a_password_a_key_or_a_token(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     api, account = APIClient(), {"email": "ada@example.org", "password": PASSWORD}
-    answers = [api.post("/api/v1/users", account), api.post("/api/v1/users", account)]
+    answers: list[Any] = [api.post("/api/v1/users", account), api.post("/api/v1/users", account)]
     email = Email.objects.order_by("created_at")[0]
     assert email.context is not None
     key = email.context["verification_key"]

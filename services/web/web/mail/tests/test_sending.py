@@ -1,0 +1,42 @@
+"""Handing a mail over to the mailer."""
+
+import msgspec
+import pytest
+from django.db import transaction
+
+from contracts.tasks import SEND_EMAIL, SendEmail
+from web.accounts.tests.factories import make_user
+from web.mail import sending
+from web.mail.models import Email
+from web.messaging.models import OutboxMessage
+from web.messaging.outbox import OutsideTransactionError
+
+
+@pytest.mark.django_db
+def test_the_message_asks_for_the_mail_by_the_id_of_its_row() -> None:
+    email = sending.queue("welcome", "ada@example.org", {"login_url": "x"}, user=make_user())
+    message = OutboxMessage.objects.get()
+    _, arguments, _ = msgspec.json.decode(message.body)
+    assert SEND_EMAIL.decode(arguments) == SendEmail(
+        email_id=str(email.id),
+        template="welcome",
+        recipient="ada@example.org",
+        context={"login_url": "x"},
+    )
+    assert message.task_id == email.id
+    assert message.headers["retries"] == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_outside_of_a_transaction_is_refused() -> None:
+    with pytest.raises(OutsideTransactionError):
+        sending.queue("welcome", "ada@example.org", {})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_goes_away_with_its_transaction() -> None:
+    with transaction.atomic():
+        sending.queue("welcome", "ada@example.org", {})
+        transaction.set_rollback(True)
+    assert not Email.objects.exists()
+    assert not OutboxMessage.objects.exists()

@@ -1,0 +1,128 @@
+"""gunicorn as it runs: how it starts, refuses to start, outlives an outage and stops."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local import packages
+from local.database import Database
+from local.ports import free_ports
+from local.settings import Settings
+
+FOLDER = Path(__file__).parents[3]
+PACKAGES = FOLDER.parents[1] / ".local" / "packages"
+PATIENCE = 60.0  # seconds
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return os.environ | {"LOG_FORMAT": "json", "WEB_WORKERS": "1"} | changes
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "not within a minute"
+        time.sleep(0.1)
+
+
+class Server:
+    """A gunicorn process and what it answers."""
+
+    def __init__(self, log: Path, **changes: str) -> None:
+        port = free_ports(1)[0]
+        self.log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                ["gunicorn"],
+                cwd=FOLDER,
+                env=environment(WEB_PORT=str(port), **changes),
+                stderr=stderr,
+            )
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+        until(self.answers)
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def get(self, path: str) -> httpx.Response:
+        return self._http.get(path)
+
+    def reaches_the_database(self) -> bool:
+        return bool(self.get("/readyz").json()["checks"]["database"] == "ok")
+
+    def stop(self) -> int:
+        self._http.close()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def cluster(installation: Settings, tmp_path: Path) -> Iterator[Database]:
+    """A database that is not there yet."""
+    settings = replace(installation.database, directory=tmp_path / "pg", port=free_ports(1)[0])
+    cluster = Database(settings, packages.postgresql(PACKAGES, print))
+    yield cluster
+    cluster.stop()
+
+
+def test_web_outlives_every_outage_of_the_database(cluster: Database, tmp_path: Path) -> None:
+    server = Server(tmp_path / "log", DATABASE_URL=cluster.settings.url("warren"))
+    try:
+        assert not server.reaches_the_database()
+        refused = server.get("/api/v1/computations")
+        assert refused.status_code == 401  # without a token nothing is looked up
+        for _ in range(2):
+            cluster.start()
+            until(server.reaches_the_database)
+            cluster.stop()
+            until(lambda: not server.reaches_the_database())
+        unready = server.get("/readyz")
+        assert (unready.status_code, unready.headers["Retry-After"]) == (503, "5")
+    finally:
+        code = server.stop()
+    assert code == 0
+
+
+def test_all_that_gunicorn_and_django_log_is_structured(tmp_path: Path) -> None:
+    server = Server(tmp_path / "log")
+    server.get("/api/nothing?key=planted-key")
+    server.stop()
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert {line["service"] for line in lines} == {"web"}
+    assert any(line["event"].startswith("Booting worker") for line in lines)
+    answered = [line for line in lines if line["event"] == "request answered"]
+    assert (answered[-1]["path"], answered[-1]["status"]) == ("/api/nothing", 404)
+    assert "planted-key" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"PUBLIC_URL": ""}, "PUBLIC_URL is missing. Example: PUBLIC_URL=https://"),
+        ({"WEB_PORT": "http"}, "WEB_PORT='http' is wrong"),
+        ({"WEB_WORKERS": "0"}, "WEB_WORKERS='0' is wrong: it must be at least 1"),
+        ({"WEB_THREADS": "24", "JOB_WAITERS": "24"}, "WEB_THREADS=24 must be greater than"),
+        ({"THROTTLE_SIGN_IN": "often"}, "THROTTLE_SIGN_IN is wrong: it must be a number, a slash"),
+    ],
+)
+def test_wrong_settings_are_named_and_nothing_starts(changes: dict[str, str], message: str) -> None:
+    ended = subprocess.run(
+        ["gunicorn"], cwd=FOLDER, env=environment(**changes), capture_output=True, text=True,
+        timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ended.returncode == os.EX_CONFIG
+    assert ended.stderr.startswith("web cannot start: ")
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr

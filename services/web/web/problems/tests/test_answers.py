@@ -1,0 +1,194 @@
+"""Whatever goes wrong, the answer is one kind of document."""
+
+import json
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.test import Client
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from web.accounts.tests.factories import client_of, make_user
+from web.problems.catalogue import MEANINGS
+from web.problems.document import MEDIA_TYPE
+from web.rates import Rate
+
+JSON = "application/json"
+pytestmark = pytest.mark.django_db
+
+
+def check(answer: Any, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status
+    assert answer["Content-Type"] == MEDIA_TYPE
+    problem: dict[str, Any] = answer.json()
+    assert set(problem) == {
+        "type", "title", "status", "detail", "instance", "code", "errors", "request_id",
+    }  # fmt: skip
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["type"] == f"{settings.PUBLIC_URL}/problems#{code}"
+    assert problem["request_id"] == answer["X-Request-ID"]
+    assert problem["detail"]
+    assert problem["title"]
+    return problem
+
+
+def post(body: bytes | str, content_type: str = JSON, **extra: Any) -> Any:
+    return Client().generic(
+        "POST", "/api/v1/users", body, content_type, headers=extra.pop("headers", None), **extra
+    )
+
+
+def test_wrong_fields_are_named_one_by_one() -> None:
+    problem = check(post("{}"), 400, "invalid")
+    assert problem["instance"] == "/api/v1/users"
+    assert problem["detail"] == "email: This field is required."
+    assert problem["errors"] == [
+        {"field": "email", "code": "required", "detail": "This field is required."},
+        {"field": "password", "code": "required", "detail": "This field is required."},
+    ]
+
+
+def test_a_body_that_is_no_object_is_an_error_of_the_whole() -> None:
+    problem = check(post("[1]"), 400, "invalid")
+    assert [error["field"] for error in problem["errors"]] == [""]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"",
+        b"\xff\xfe",
+        b'{"email": "\\u0000"}',
+        b'{"email": "\\ud800"}',
+        b'{"email": NaN}',
+        b'{"email": 1e999}',
+        b'{"email": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        b"[" * 101 + b"]" * 101,
+        b'{"a\\u0000": 1}',
+    ],
+    ids=["cut", "empty", "bytes", "NUL", "surrogate", "NaN", "float", "int", "deep", "101", "key"],
+)
+def test_what_is_no_json_or_cannot_be_stored_is_refused(body: bytes) -> None:
+    answer = post(body)
+    assert answer.status_code == 400
+    check(answer, 400, answer.json()["code"])
+    assert answer.json()["code"] == ("invalid" if body == b"" else "parse_error")
+
+
+@pytest.mark.parametrize("body", [b"[" * 100 + b"]" * 100, '{"email": "\\\\u0000 é 😀"}'.encode()])
+def test_what_only_looks_dangerous_is_read(body: bytes) -> None:
+    assert post(body).json()["code"] == "invalid"
+
+
+def test_other_media_types_are_refused() -> None:
+    check(post("email=ada", "application/x-www-form-urlencoded"), 415, "unsupported_media_type")
+
+
+def test_other_answers_than_json_are_refused() -> None:
+    answer = Client().get("/api/v1/users/me", headers={"accept": "text/csv"})
+    check(answer, 406, "not_acceptable")
+
+
+def test_methods_that_are_not_known_are_refused_with_those_that_are() -> None:
+    answer = Client().put("/api/v1/users")
+    check(answer, 405, "method_not_allowed")
+    assert "POST" in answer["Allow"]
+
+
+@pytest.mark.parametrize("address", ["/api/nothing", "/api/v1/users/", "/api/v1/nothing?x=%00"])
+def test_addresses_that_do_not_exist_are_not_found(address: str) -> None:
+    check(Client().get(address), 404, "not_found")
+
+
+def test_people_get_a_page_instead() -> None:
+    answer = Client().get("/nothing")
+    assert answer.status_code == 404
+    assert answer["Content-Type"].startswith("text/html")
+
+
+def test_a_wrong_host_is_refused() -> None:
+    check(Client().get("/api/v1/users/me", headers={"host": "evil.example"}), 400, "bad_request")
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    problem = check(post(json.dumps({"email": "x" * 100})), 413, "content_too_large")
+    assert "100 bytes" in problem["detail"]
+
+
+def test_a_body_in_chunks_is_refused_rather_than_taken_for_empty() -> None:
+    answer = post("{}", headers={"transfer-encoding": "chunked"})
+    check(answer, 411, "length_required")
+
+
+def test_too_many_requests_are_told_when_to_come_back(settings: Settings) -> None:
+    settings.THROTTLE_REGISTRATION = Rate(1, seconds=60)
+    post("{}")
+    answer = post("{}")
+    check(answer, 429, "throttled")
+    assert 0 < int(answer["Retry-After"]) <= 60
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError("connection refused"), InterfaceError("closed")]
+)
+@pytest.mark.parametrize("place", ["web.accounts.limits.consume", "web.messaging.outbox.send"])
+def test_an_absent_database_is_nobodys_fault_and_passes(
+    error: Exception, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(place, fail)
+    answer = post('{"email": "ada@example.org", "password": "correct horse battery"}')
+    problem = check(answer, 503, "unavailable")
+    assert int(answer["Retry-After"]) > 0
+    assert str(error) not in problem["detail"]
+
+
+def test_an_absent_database_is_told_to_people_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr("web.accounts.limits.consume", fail)
+    answer = Client().post("/verify", {"key": "x"})
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert answer["Content-Type"].startswith("text/plain")
+
+
+def test_an_absent_database_shows_even_where_no_view_is_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError
+
+    middleware = "django.middleware.common.CommonMiddleware.process_request"
+    monkeypatch.setattr(middleware, fail)
+    client = Client(raise_request_exception=False)
+    check(client.get("/api/v1/users/me"), 503, "unavailable")
+    assert client.get("/verify").status_code == 503
+
+
+def test_every_kind_of_problem_is_explained_where_its_type_points_to() -> None:
+    page = Client().get("/problems").content.decode()
+    assert all(f'id="{code}"' in page for code in MEANINGS)
+
+
+def test_a_page_size_or_cursor_that_makes_no_sense_is_refused() -> None:
+    api: APIClient = client_of(make_user())
+    for query, field in [
+        ("page_size=0", "page_size"),
+        ("page_size=201", "page_size"),
+        ("page_size=ten", "page_size"),
+        ("page_size=²", "page_size"),
+        ("cursor=x", "cursor"),
+        ("cursor=cD1ub3cgb3IgbmV2ZXI=", "cursor"),  # p=now or never
+        ("cursor=cD0yMDI2LTEzLTQ1VDAwOjAwOjAwWg==", "cursor"),  # p=2026-13-45T00:00:00Z
+        ("cursor=cD0yMDI2LTAxLTAxIDAwOjAwOjAw", "cursor"),  # p=2026-01-01 00:00:00
+    ]:
+        problem = check(api.get(f"/api/v1/mails?{query}"), 400, "invalid")
+        assert [error["field"] for error in problem["errors"]] == [field], query
