@@ -3,13 +3,34 @@
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from web.accounts import limits
 from web.accounts.models import User
 
 ACCESS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class OperatorSignInForm(AdminAuthenticationForm):
+    """The administration's sign-in, limited together with that of the API."""
+
+    def clean(self) -> dict[str, Any]:
+        """Count the attempt unless it succeeds."""
+        who = self.cleaned_data.get("username", "").lower()
+        attempt = limits.consume("sign_in_failures", who, settings.THROTTLE_SIGN_IN_FAILURES)
+        if not attempt.allowed:
+            raise ValidationError("Too many failed attempts. Try again later.", "throttled")
+        cleaned = super().clean()
+        attempt.refund()
+        return cleaned
+
+
+admin.site.login_form = OperatorSignInForm
 
 
 @admin.register(User)

@@ -38,6 +38,8 @@ def test_user_address_mail_and_message_are_stored_together() -> None:
         "email": "ada@example.org",
         "detail": "A mail to this address is on its way; it says what to do next.",
     }
+    assert not answer.cookies
+    assert "Cookie" not in answer.get("Vary", "")
     user = User.objects.get()
     assert user.check_password(PASSWORD)
     address = EmailAddress.objects.get(user=user, email="ada@example.org")

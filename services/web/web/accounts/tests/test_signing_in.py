@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
@@ -132,6 +133,33 @@ def test_a_client_cannot_hide_behind_a_forged_header(settings: Settings) -> None
         for n in range(2)
     ]
     assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_behind_a_proxy_the_client_is_the_one_that_the_proxy_saw(settings: Settings) -> None:
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
+    settings.THROTTLE_SIGN_IN = Rate(1, seconds=60)
+    make_user()
+    body = {"email": "ada@example.org", "password": PASSWORD}
+    seen = ["192.0.2.1", "forged, 192.0.2.2", "also forged, 192.0.2.1"]
+    answers = [
+        APIClient().post("/api/v1/auth/token", body, headers={"X-Forwarded-For": addresses})
+        for addresses in seen
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
+def test_the_administrations_sign_in_is_limited_together_with_the_apis(
+    settings: Settings,
+) -> None:
+    settings.THROTTLE_SIGN_IN_FAILURES = Rate(2, seconds=600)
+    make_user(staff=True)
+    sign_in(password="wrong password")
+    form = {"username": "Ada@example.org", "password": "wrong password"}
+    assert "correct" in Client().post("/admin/login/", form).content.decode()
+    form["password"] = PASSWORD
+    answer = Client().post("/admin/login/", form)
+    assert answer.status_code == 200
+    assert "Too many failed attempts" in answer.content.decode()
 
 
 def test_a_refresh_token_gives_the_next_access_token() -> None:
