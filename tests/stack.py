@@ -100,7 +100,7 @@ class Stack:
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """Look into web's database, at what no API shows."""
         with psycopg.connect(self.settings.database.url("warren"), row_factory=dict_row) as opened:
-            return opened.execute(query, parameters).fetchall()  # type: ignore[arg-type]  # no literal
+            return opened.execute(query, parameters).fetchall()
 
     def poll(self, look: Callable[[], Any], wanted: Callable[[Any], object], what: str) -> Any:
         """Wait, and show the ends of all logs when it was in vain."""

@@ -48,10 +48,11 @@ def declared(empty: Wire) -> Wire:
 @pytest.fixture
 def spoilt(declared: Wire) -> Wire:
     """A connection to a vhost in which one exchange is missing and one queue differs."""
-    with declared.connection.channel() as channel:
+    with declared.channel() as channel:
         channel.exchange_delete("warren.results")
         channel.queue_delete("compute")
-        other_limit = topology.task_queue("compute").queue_arguments | {"x-delivery-limit": 9}
+        other_limit = dict(topology.task_queue("compute").queue_arguments or {})
+        other_limit["x-delivery-limit"] = 9
         channel.queue_declare("compute", durable=True, auto_delete=False, arguments=other_limit)
     return declared
 
@@ -124,7 +125,7 @@ def test_what_differs_is_not_declared_over(spoilt: Wire) -> None:
 
 
 def test_what_another_version_declared_is_told_by_its_marker(declared: Wire) -> None:
-    with declared.connection.channel() as channel:
+    with declared.channel() as channel:
         channel.exchange_delete(topology.marker().name)
     with pytest.raises(TopologyError, match="another version declared the rest"):
         topology.check(declared.connection)
@@ -141,7 +142,7 @@ def test_a_process_that_may_declare_nothing_knows_the_topology_by_its_marker(
     port = installation.broker.amqp_port
     with Connection(f"amqp://{name}:{password}@127.0.0.1:{port}/{vhost}") as restricted:
         topology.check(restricted)
-        with declared.connection.channel() as channel:
+        with declared.channel() as channel:
             channel.exchange_delete(topology.marker().name)
         with pytest.raises(TopologyError, match="another version declared the rest"):
             topology.check(restricted)
@@ -172,7 +173,7 @@ def test_the_command_of_a_deployment_says_what_it_did_or_why_not(
     command = ["python", "services/web/manage.py", "declare_topology"]
     environment = stack.environment | {"BROKER_URL": broker.settings.url(vhost)}
     assert f"topology {topology.fingerprint()} is declared" in run(command, environment).stdout
-    with empty.connection.channel() as channel:
+    with empty.channel() as channel:
         channel.queue_delete("mailer")
         channel.queue_declare("mailer", durable=True, auto_delete=False)
     refused = run(command, environment)

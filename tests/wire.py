@@ -22,12 +22,20 @@ class Copy(NamedTuple):
     properties: dict[str, Any]
     body: bytes
 
+    @classmethod
+    def of(cls, message: Any) -> "Copy":
+        """Take over what the client library received."""
+        body = message.body if isinstance(message.body, bytes) else message.body.encode()
+        info, properties = message.delivery_info, dict(message.properties)
+        headers = properties.pop("application_headers", {})
+        return cls(info["exchange"], info["routing_key"], headers, properties, body)
+
 
 class Spy:
     """A queue of its own that gets a copy of every message that suits it."""
 
     def __init__(self, connection: Connection, exchange: str, routing_key: str) -> None:
-        self._channel = connection.channel()
+        self._channel: Any = connection.channel()
         queue = Queue(
             f"spy.{secrets.token_hex(4)}",
             Exchange(exchange, no_declare=True),
@@ -43,12 +51,7 @@ class Spy:
     def seen(self) -> list[Copy]:
         """All copies so far, oldest first."""
         while message := self._channel.basic_get(self._queue.name, no_ack=True):
-            body = message.body if isinstance(message.body, bytes) else message.body.encode()
-            info, properties = message.delivery_info, dict(message.properties)
-            headers = properties.pop("application_headers", {})
-            self._seen.append(
-                Copy(info["exchange"], info["routing_key"], headers, properties, body)
-            )
+            self._seen.append(Copy.of(message))
         return self._seen
 
     def of(self, task_id: str) -> list[Copy]:
@@ -110,19 +113,20 @@ class Wire:
 
     def waiting(self, queue: str) -> int:
         """Count the messages of a queue that nobody has taken."""
-        with self.connection.channel() as channel:
+        with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).message_count)
 
     def take(self, queue: str) -> Copy | None:
         """Take a message out of a queue, if there is one."""
-        with self.connection.channel() as channel:
+        with self.channel() as channel:
             message = channel.basic_get(queue, no_ack=True)
-        if message is None:
-            return None
-        body = message.body if isinstance(message.body, bytes) else message.body.encode()
-        info, properties = message.delivery_info, dict(message.properties)
-        headers = properties.pop("application_headers", {})
-        return Copy(info["exchange"], info["routing_key"], headers, properties, body)
+            return Copy.of(message) if message else None
+
+    @contextmanager
+    def channel(self) -> Iterator[Any]:
+        """Open a channel, for what only amqp itself can do."""
+        with self.connection.channel() as channel:
+            yield channel
 
 
 class Management:

@@ -1,0 +1,94 @@
+"""Services know the contracts and themselves; the contracts know no service."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from .process import CHECKOUT
+
+SERVICES = {
+    "contracts": "contracts/src/contracts",
+    "mailer": "services/mailer/src/mailer",
+    "compute": "services/compute/src/compute",
+    "web": "services/web/web",
+    "local": "infra/local/src/local",
+    "flower": "infra/flower",
+}
+OURS = set(SERVICES) - {"flower"}  # Flower's own package has the name
+MAY_KNOW = {
+    "contracts": set(),
+    "mailer": {"contracts"},
+    "compute": {"contracts"},
+    "web": {"contracts"},
+    "local": {"contracts"},
+    "flower": {"contracts"},
+}
+
+
+def modules(service: str) -> list[Path]:
+    found = (CHECKOUT / SERVICES[service]).rglob("*.py")
+    return [path for path in found if "tests" not in path.parts]
+
+
+def imported(path: Path) -> set[str]:
+    """Packages that a module imports, at its top or anywhere else."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module)
+    return {name.partition(".")[0] for name in found}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_imports_the_contracts_and_itself_only(service: str) -> None:
+    paths = modules(service)
+    assert paths
+    for path in paths:
+        strangers = (imported(path) & OURS) - {service} - MAY_KNOW[service]
+        assert not strangers, f"{path.relative_to(CHECKOUT)} imports {strangers}"
+
+
+def locked_dependencies(package: str) -> set[str]:
+    """All that a package needs, directly or not, as uv.lock has it."""
+    lock = tomllib.loads((CHECKOUT / "uv.lock").read_text())
+    needs = {
+        entry["name"]: {
+            (needed["name"], extra)
+            for needed in entry.get("dependencies", [])
+            for extra in ("", *needed.get("extra", []))
+        }
+        for entry in lock["package"]
+    }
+    extras = {
+        (entry["name"], extra): {(needed["name"], "") for needed in found}
+        for entry in lock["package"]
+        for extra, found in entry.get("optional-dependencies", {}).items()
+    }
+    found: set[tuple[str, str]] = set()
+    waiting = {(package, "")}
+    while waiting:
+        name, extra = waiting.pop()
+        found.add((name, extra))
+        waiting |= (needs[name] | extras.get((name, extra), set())) - found
+    return {name for name, _ in found}
+
+
+def test_the_dependencies_of_a_package_are_found_however_deep() -> None:
+    assert {"django", "celery", "kombu", "amqp", "psycopg-pool"} <= locked_dependencies("web")
+
+
+@pytest.mark.parametrize("worker", ["mailer", "compute"])
+def test_a_worker_is_installed_without_django(worker: str) -> None:
+    needed = locked_dependencies(worker)
+    assert {"contracts", "celery"} <= needed
+    assert not {name for name in needed if name.startswith("django")}
+
+
+def test_each_worker_is_installed_without_the_others_tools() -> None:
+    assert "numpy" not in locked_dependencies("mailer")
+    assert not {"psycopg", "jinja2"} & locked_dependencies("compute")
+    assert "django" not in locked_dependencies("contracts")
