@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import re
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -25,10 +26,9 @@ def configure(service: str, *, log_format: str = "json", level: str = "INFO") ->
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
         _drop_task_data,
-        _name_service(service),
+        *_origin(service, log_format),
         structlog.processors.format_exc_info,  # as plain text: no local variables, and redactable
         redact,
     ]
@@ -81,6 +81,13 @@ def _drop_task_data(
     return event
 
 
+def _origin(service: str, log_format: str) -> list[structlog.types.Processor]:
+    """When and by whom: a terminal shows the process beside each line and needs no date."""
+    if log_format == "console":
+        return [structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)]
+    return [structlog.processors.TimeStamper(fmt="iso", utc=True), _name_service(service)]
+
+
 def _name_service(service: str) -> structlog.types.Processor:
     def add(
         _logger: Any, _method: str, event: MutableMapping[str, Any]
@@ -94,4 +101,4 @@ def _name_service(service: str) -> structlog.types.Processor:
 def _renderers(log_format: str) -> list[structlog.types.Processor]:
     if log_format == "json":
         return [structlog.processors.JSONRenderer(default=str)]
-    return [structlog.dev.ConsoleRenderer(pad_event_to=30)]
+    return [structlog.dev.ConsoleRenderer(pad_event_to=30, colors=sys.stderr.isatty())]

@@ -2,12 +2,14 @@
 
 import os
 import socket
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from amqp.exceptions import AccessRefused
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 from kombu import Connection
 
 from contracts import logging as warren_logging
@@ -146,6 +148,8 @@ def run(app: Celery, *, pool: str) -> None:
         topology.check(connection)
     node = f"{app.main}-{os.getpid()}@{socket.gethostname()}"
     app.conf.worker_pool = POOLS[pool]
+    # Celery warns of root because of pickle, which these workers do not accept.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     # Quiet: no banner in between the lines of the log.
     app.worker_main(["--quiet", "worker", f"--hostname={node}", "--without-mingle"])
 

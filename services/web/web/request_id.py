@@ -1,5 +1,6 @@
 """One id for all that an HTTP request sets in motion, from ``X-Request-ID`` to the results."""
 
+import logging
 import re
 import time
 import uuid
@@ -9,6 +10,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 HEADER = "X-Request-ID"
+HEALTH_CHECKS = {"/healthz", "/readyz"}
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 log = structlog.get_logger("web.request")
 
@@ -27,7 +29,8 @@ class RequestIdMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self._get_response(request)
             response.headers[HEADER] = request_id
-            log.info(
+            log.log(
+                _level(request),
                 "request answered",
                 method=request.method,
                 path=request.path,  # without the query, which may hold what is nobody's business
@@ -35,6 +38,11 @@ class RequestIdMiddleware:
                 seconds=round(time.monotonic() - started, 3),
             )
         return response
+
+
+def _level(request: HttpRequest) -> int:
+    # Health checks ask every few seconds and would bury what people did.
+    return logging.DEBUG if request.path in HEALTH_CHECKS else logging.INFO
 
 
 def current() -> str:
