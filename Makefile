@@ -13,17 +13,20 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format up down scale status logs admin run lock clean
+.PHONY: help demo test test-compose lint format up down scale status logs admin run lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-8s %s\n' "$$name" "$$text"; done
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 demo: $(ENVIRONMENT) ## Start everything, show the main job by real HTTP, stop everything
 	@$(LOCAL) demo
 
 test: $(ENVIRONMENT) ## Run every test; ARGS='-k outbox' goes to pytest
 	@$(BIN)/pytest $(ARGS)
+
+test-compose: $(ENVIRONMENT) ## Build the images and test them; needs a Docker engine
+	@$(BIN)/pytest tests/compose -m compose $(ARGS)
 
 lint: $(ENVIRONMENT) ## Check format, style and types
 	@$(BIN)/ruff format --check
