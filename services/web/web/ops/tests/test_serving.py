@@ -59,6 +59,10 @@ class Server:
     def get(self, path: str) -> httpx.Response:
         return self._http.get(path)
 
+    def register(self) -> httpx.Response:
+        account = {"email": "ada@example.org", "password": "correct horse battery"}
+        return self._http.post("/api/v1/users", json=account)
+
     def reaches_the_database(self) -> bool:
         return bool(self.get("/readyz").json()["checks"]["database"] == "ok")
 
@@ -81,8 +85,10 @@ def test_web_outlives_every_outage_of_the_database(cluster: Database, tmp_path: 
     server = Server(tmp_path / "log", DATABASE_URL=cluster.settings.url("warren"))
     try:
         assert not server.reaches_the_database()
-        refused = server.get("/api/v1/computations")
-        assert refused.status_code == 401  # without a token nothing is looked up
+        refused = server.register()
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert refused.headers["Retry-After"] == "5"
         for _ in range(2):
             cluster.start()
             until(server.reaches_the_database)
