@@ -77,7 +77,7 @@ def test_each_user_writes_where_its_process_writes(addresses: dict[str, str], us
     assert writable == WRITES.get(user, set())
 
 
-@pytest.mark.parametrize("user", set(USERS) - {"topology"})
+@pytest.mark.parametrize("user", sorted({*USERS} - {"topology"}))
 def test_only_the_topologys_owner_declares_and_deletes(
     addresses: dict[str, str], user: str
 ) -> None:
