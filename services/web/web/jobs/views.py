@@ -22,6 +22,7 @@ from web.jobs import cancellation, catalogue, submission
 from web.jobs.models import Computation, Job
 from web.jobs.serializers import ComputationSerializer, JobSerializer, SubmissionSerializer
 from web.jobs.waiting import watch
+from web.openapi import problem
 from web.pagination import ByName, NewestFirst
 from web.problems import Conflict, UnprocessableContent
 
@@ -69,7 +70,11 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
         summary="Submit a computation",
         parameters=[IDEMPOTENCY_KEY],
         request=SubmissionSerializer,
-        responses={202: OpenApiResponse(JobSerializer, "Accepted; see Location.")},
+        responses={
+            202: OpenApiResponse(JobSerializer, "Accepted; see Location."),
+            404: problem("`unknown_computation`: no worker has announced it."),
+            422: problem("`idempotency_key_reused`: the key came with another request before."),
+        },
     )
     def create(self, request: Request) -> Response:
         """Accept a job. It runs in the background, whatever the broker is doing right now."""
@@ -100,7 +105,11 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
             job = watch.wait(job, seconds)
         return Response(JobSerializer(job).data)
 
-    @extend_schema(summary="Cancel a job", request=None, responses={200: JobSerializer})
+    @extend_schema(
+        summary="Cancel a job",
+        request=None,
+        responses={200: JobSerializer, 409: problem("`job_is_final`: it has already ended.")},
+    )
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: Any = None) -> Response:
         """Cancel a job that is queued or running; to cancel it again changes nothing."""
