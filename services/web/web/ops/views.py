@@ -39,7 +39,7 @@ def problem_types(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def staff(request: HttpRequest) -> HttpResponse:
-    """Tell a reverse proxy whether the session belongs to somebody who may see the operators' pages.
+    """Tell a reverse proxy whether the session is that of somebody who may see operators' pages.
 
     204 if so, 403 if not, 401 without a session. Made for nginx's ``auth_request``
     (https://nginx.org/en/docs/http/ngx_http_auth_request_module.html).

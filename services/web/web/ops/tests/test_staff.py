@@ -43,7 +43,10 @@ def test_an_access_token_is_no_session(client: Client) -> None:
     make_user(staff=True)
     body = {"email": "ada@example.org", "password": PASSWORD}
     token = client.post("/api/v1/auth/token", body, content_type="application/json").json()
-    assert client.get("/staff", headers={"authorization": f"Bearer {token['access']}"}).status_code == 401
+    assert (
+        client.get("/staff", headers={"authorization": f"Bearer {token['access']}"}).status_code
+        == 401
+    )
 
 
 def test_nobody_keeps_the_answer(client: Client) -> None:
