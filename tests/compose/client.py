@@ -106,20 +106,18 @@ def browser(composition: Composition) -> httpx.Client:
     return httpx.Client(base_url=composition.url, timeout=30, trust_env=False)
 
 
-def operator(composition: Composition) -> httpx.Client:
-    """A browser in which a member of the staff has signed in to the administration."""
+def enter_administration(composition: Composition, http: httpx.Client) -> None:
+    """Sign in, as a new member of the staff."""
     email = f"operator.{secrets.token_hex(4)}@example.org"
     create = ("manage.py", "createsuperuser", "--no-input", "--email", email)
     variable = f"DJANGO_SUPERUSER_PASSWORD={PASSWORD}"
     composition.compose("exec", "-T", "-e", variable, "web", "python", *create)
-    http = browser(composition)
     page = http.get("/admin/login/")
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
     assert token
     form = {"csrfmiddlewaretoken": token[1], "username": email, "password": PASSWORD}
     answer = http.post("/admin/login/?next=/flower/", data=form | {"next": "/flower/"})
     assert (answer.status_code, answer.headers["Location"]) == (302, "/flower/"), answer.text
-    return http
 
 
 def wait_for(what: str, find: Callable[[], Found | None]) -> Found:

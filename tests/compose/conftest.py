@@ -45,9 +45,11 @@ def composition(
 def user(composition: Composition) -> Iterator[client.User]:
     """A user whose address is verified."""
     ada = client.User(composition)
-    ada.sign_up()
-    yield ada
-    ada.close()
+    try:
+        ada.sign_up()
+        yield ada
+    finally:
+        ada.close()
 
 
 @pytest.fixture
@@ -60,7 +62,8 @@ def visitor(composition: Composition) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def operator(composition: Composition) -> Iterator[httpx.Client]:
     """A browser in which a member of the staff has signed in."""
-    with client.operator(composition) as http:
+    with client.browser(composition) as http:
+        client.enter_administration(composition, http)
         yield http
 
 
