@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,12 +21,12 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture
-def tutorial(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def tutorial(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Make a module of the page's first block, without leaving a file behind."""
     module = ModuleType(MODULE)
     monkeypatch.setitem(sys.modules, MODULE, module)
     exec(blocks("python")[0], vars(module))  # noqa: S102  # our own page
-    yield module
+    return module
 
 
 def test_the_computation_is_announced_as_the_page_shows(tutorial: ModuleType) -> None:
