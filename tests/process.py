@@ -35,8 +35,9 @@ class Process:
             ready: whether the running process can be used.
         """
         self.name = name
-        self._command = f"cd '{CHECKOUT}' && {command}"
-        self._environment = dict(environment) | {"LIVENESS_FILE": str(directory / f"{name}.alive")}
+        self.liveness_file = directory / f"{name}.alive"
+        self._command = command
+        self._environment = dict(environment) | {"LIVENESS_FILE": str(self.liveness_file)}
         self._directory = directory
         self._ready = ready
         self._runs: list[Daemon] = []
@@ -50,7 +51,8 @@ class Process:
         assert not self.running, f"{self.name} runs already"
         run = Daemon(f"{self.name}-{len(self._runs) + 1}", self._directory, signal.SIGTERM)
         self._runs.append(run)
-        run.launch(["sh", "-c", self._command], self._environment | changes)
+        command = f"cd '{CHECKOUT}' && {self._command}"
+        run.launch(["sh", "-c", command], self._environment | changes)
 
     def wait_until_ready(self) -> None:
         poll(self._ready_or_dead, what=f"sign that {self.name} is ready", explain=self.tail)
@@ -75,6 +77,17 @@ class Process:
     def resume(self) -> None:
         """Let it go on."""
         self._runs[-1].resume()
+
+    @property
+    def exit_status(self) -> int | None:
+        """How its latest run has ended; negative for a signal."""
+        return self._runs[-1].exit_status
+
+    def twin(self) -> "Process":
+        """Make another one of the kind, which is not started yet."""
+        return Process(
+            f"{self.name}-twin", self._command, self._environment, self._directory, self._ready
+        )
 
     @property
     def log(self) -> str:

@@ -138,8 +138,9 @@ class Client:
         body = message.body or ""
         if message.delivery_info["routing_key"] == CATALOGUE_ROUTING_KEY:
             self.catalogues.append(msgspec.json.decode(body, type=Catalogue))
-        else:
-            self.events.append(msgspec.json.decode(body, type=TaskEvent))
+        elif (event := msgspec.json.decode(body, type=TaskEvent)) not in self.events:
+            # A publish whose confirm got lost is repeated: the very same event may come twice.
+            self.events.append(event)
 
     def _on_dead_letter(self, message: Message) -> None:
         self.dead.append(message)

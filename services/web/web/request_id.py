@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import structlog
 from django.http import HttpRequest, HttpResponse
@@ -43,6 +44,11 @@ class RequestIdMiddleware:
 def _level(request: HttpRequest) -> int:
     # Health checks ask every few seconds and would bury what people did.
     return logging.DEBUG if request.path in HEALTH_CHECKS else logging.INFO
+
+
+def restored(request_id: str) -> AbstractContextManager[object]:
+    """Bind the id of an earlier request, while something is done that follows from it."""
+    return structlog.contextvars.bound_contextvars(request_id=request_id)
 
 
 def current() -> str:

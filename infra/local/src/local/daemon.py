@@ -70,6 +70,11 @@ class Daemon:
     def running(self) -> bool:
         return self._identity() is not None
 
+    @property
+    def exit_status(self) -> int | None:
+        """How the program that this object launched has ended; negative for a signal."""
+        return self._child.poll() if self._child else None
+
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait for the program to be of use; show the end of its log if that never happens."""
         deadline = time.monotonic() + seconds

@@ -1,19 +1,27 @@
 """The catalogue of computations, as the compute workers announce it."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from contracts import results
 from web.jobs.models import Computation
 
+WITHDRAWN_AFTER = timedelta(minutes=20)  # workers announce every 5 minutes
+
 
 def announce(catalogue: results.Catalogue) -> None:
-    """Take over a worker's catalogue, unless a later one has already come in."""
-    if Computation.objects.filter(announced_at__gt=catalogue.at).exists():
-        return
-    rows = [_row(computation, catalogue) for computation in catalogue.computations]
+    """Take over what a worker can compute.
+
+    What no worker has announced for a while, although others announce, is withdrawn. So old and
+    new workers may run side by side, and while all are away everything stays open to submission.
+    The time is that of the arrival: workers' clocks may be wrong.
+    """
+    now = timezone.now()
+    rows = [_row(computation, now) for computation in catalogue.computations]
     Computation.objects.bulk_create(
         rows,
         update_conflicts=True,
@@ -22,8 +30,7 @@ def announce(catalogue: results.Catalogue) -> None:
             field.name for field in Computation._meta.concrete_fields if not field.primary_key
         ],
     )
-    gone = Computation.objects.exclude(name__in=[row.name for row in rows])
-    gone.update(available=False)
+    Computation.objects.filter(announced_at__lt=now - WITHDRAWN_AFTER).update(available=False)
 
 
 def violations(computation: Computation, arguments: Any) -> list[tuple[str, str, str]]:
@@ -39,7 +46,7 @@ def _field(error: ValidationError) -> str:
     return ".".join(["arguments", *(str(part) for part in error.absolute_path)])
 
 
-def _row(computation: results.Computation, catalogue: results.Catalogue) -> Computation:
+def _row(computation: results.Computation, now: datetime) -> Computation:
     return Computation(
         name=computation.name,
         summary=computation.summary,
@@ -50,5 +57,5 @@ def _row(computation: results.Computation, catalogue: results.Catalogue) -> Comp
         time_limit=computation.time_limit,
         memory_limit=computation.memory_limit,
         available=True,
-        announced_at=catalogue.at,
+        announced_at=now,
     )

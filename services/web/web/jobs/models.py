@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 class Computation(models.Model):
     """What the compute workers have announced that they can do.
 
-    ``available`` turns false when a worker announces a catalogue without it. Times are seconds,
-    memory is MiB.
+    ``available`` turns false when no worker has announced it for a while, but others announce.
+    Times are seconds, memory is MiB.
     """
 
     name = models.TextField(primary_key=True)
@@ -69,6 +69,9 @@ class Job(models.Model):
     cancelled_by_user = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001 -- unique if given
     created_at = models.DateTimeField(db_default=Now())
+    queued_at = models.DateTimeField(
+        db_default=Now(), help_text="Since when it is being tried; later if an operator repeated it"
+    )
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from contracts.results import Progress, TaskEvent, TaskState
+from web import request_id
 from web.jobs import cancellation, submission
 from web.jobs.models import Job
 from web.messaging.ordering import latest, phase
@@ -59,7 +60,7 @@ UPDATE = """
         AND (event.state = 'succeeded'
              OR (event.attempt, event.phase, CASE event.phase WHEN 2 THEN event.done ELSE 0 END)
               > (job.attempt, job.phase, CASE job.phase WHEN 2 THEN job.progress_done ELSE 0 END))
-    RETURNING job.id, job.state, job.phase
+    RETURNING job.id, job.state
 """
 
 
@@ -69,13 +70,15 @@ def apply(events: Sequence[TaskEvent]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(UPDATE, _columns(winners, furthest(events)))
         changed = cursor.fetchall()
-    for job_id, state, job_phase in changed:
-        if state == Job.State.QUEUED and job_phase == phase(winners[job_id]):
-            _try_again(job_id, winners[job_id])
+    given_up = [
+        str(job_id)
+        for job_id, state in changed
+        if state == Job.State.QUEUED and not _tried_again(job_id, winners[job_id])
+    ]
     running = [job_id for job_id, event in winners.items() if STATES[event.state] == RUNNING]
     if running:
         cancellation.insist(running)
-    final = [str(job_id) for job_id, state, _ in changed if state in Job.FINAL]
+    final = given_up + [str(job_id) for job_id, state in changed if state in Job.FINAL]
     transaction.on_commit(lambda: _tell_waiting(final), robust=True)
 
 
@@ -85,7 +88,11 @@ def replay(job_id: UUID) -> int | None:
     if job is None or job.cancelled_by_user or job.state == Job.State.SUCCEEDED:
         return None
     Job.objects.filter(pk=job_id).update(
-        state=Job.State.QUEUED, error_type="", error_message="", finished_at=None
+        state=Job.State.QUEUED,
+        error_type="",
+        error_message="",
+        queued_at=timezone.now(),
+        finished_at=None,
     )
     return job.attempt
 
@@ -130,17 +137,20 @@ def _row(job_id: UUID, event: TaskEvent, progress: Progress | None) -> dict[str,
     }
 
 
-def _try_again(job_id: UUID, event: TaskEvent) -> None:
+def _tried_again(job_id: UUID, event: TaskEvent) -> bool:
+    """Put a job back into the outbox, or let it fail if it has been tried for long enough."""
     job = Job.objects.get(pk=job_id)
     policy = RetryPolicy(
         settings.JOB_RETRY_FIRST, settings.JOB_RETRY_LONGEST, settings.JOB_RETRY_FOR
     )
-    when = policy.next_time(event.attempt, job.created_at)
+    when = policy.next_time(event.attempt, job.queued_at)
     if when is None:
         job.state, job.finished_at = Job.State.FAILED, timezone.now()
         job.save(update_fields=["state", "finished_at"])
-    else:
+        return False
+    with request_id.restored(event.request_id):
         submission.dispatch(job, available_at=when)
+    return True
 
 
 def _tell_waiting(job_ids: list[str]) -> None:

@@ -1,6 +1,6 @@
 """What the mailer answers, brought into the mails. See ``web.messaging.ordering``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from contracts.results import TaskEvent, TaskState
+from web import request_id
 from web.mail import attempts, sending
 from web.mail.models import Email
 from web.messaging.ordering import latest, phase
@@ -60,10 +61,12 @@ ERASE = """
 def apply(events: Sequence[TaskEvent]) -> None:
     """Bring the mails of a batch up to date, inside of the collector's transaction."""
     with connection.cursor() as cursor:
-        cursor.execute(UPDATE, _columns(latest(events)))
+        winners = latest(events)
+        cursor.execute(UPDATE, _columns(winners))
         changed = cursor.fetchall()
         attempts.record(events)
-        _try_again([email_id for email_id, state in changed if state == Email.State.RETRYING])
+        retrying = [email_id for email_id, state in changed if state == Email.State.RETRYING]
+        _try_again({email_id: winners[email_id].request_id for email_id in retrying})
         cursor.execute(ERASE, [REPEATABLE_FOR.total_seconds()])
 
 
@@ -99,11 +102,11 @@ def _row(email_id: UUID, event: TaskEvent) -> dict[str, Any]:
     }
 
 
-def _try_again(email_ids: Iterable[UUID]) -> None:
+def _try_again(request_ids: dict[UUID, str]) -> None:
     policy = RetryPolicy(
         settings.MAIL_RETRY_FIRST, settings.MAIL_RETRY_LONGEST, settings.MAIL_RETRY_FOR
     )
-    emails = list(Email.objects.filter(pk__in=email_ids))
+    emails = list(Email.objects.filter(pk__in=request_ids))
     for email in emails:
         email.next_attempt_at = policy.next_time(email.attempt, email.queued_at)
         if email.context is None:
@@ -111,7 +114,8 @@ def _try_again(email_ids: Iterable[UUID]) -> None:
         elif email.next_attempt_at is None:
             _give_up(email, f"it has been tried for {timedelta(seconds=settings.MAIL_RETRY_FOR)}")
         else:
-            sending.dispatch(email, available_at=email.next_attempt_at)
+            with request_id.restored(request_ids[email.pk]):
+                sending.dispatch(email, available_at=email.next_attempt_at)
     Email.objects.bulk_update(emails, ["state", "answer", "failed_at", "next_attempt_at"])
 
 

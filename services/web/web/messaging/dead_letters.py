@@ -16,7 +16,6 @@ from contracts import topology
 from contracts.errors import MalformedMessageError
 from contracts.results import TaskError, TaskState
 from contracts.tasks import TASKS
-from web.accounts.models import User
 from web.messaging import handlers, outbox
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.messaging.ordering import DeadLetterEvent
@@ -109,8 +108,12 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
 
 
 @transaction.atomic
-def replay(letter_id: int, user: User | None) -> None:
+def replay(letter_id: int, by: str) -> None:
     """Send a dead letter's message again, as it was, through the outbox.
+
+    Args:
+        letter_id: of a letter that waits.
+        by: who decided so, for the record.
 
     Raises NotReplayableError.
     """
@@ -130,13 +133,13 @@ def replay(letter_id: int, user: User | None) -> None:
         properties=letter.properties,
         body=bytes(letter.body),
     )
-    _close(letter, DeadLetter.State.REPLAYED, user)
+    _close(letter, DeadLetter.State.REPLAYED, by)
 
 
 @transaction.atomic
-def discard(letter_id: int, user: User | None) -> None:
+def discard(letter_id: int, by: str) -> None:
     """Give a dead letter up; it stays on record. Raises NotReplayableError if dealt with before."""
-    _close(_waiting(letter_id), DeadLetter.State.DISCARDED, user)
+    _close(_waiting(letter_id), DeadLetter.State.DISCARDED, by)
 
 
 def _waiting(letter_id: int) -> DeadLetter:
@@ -148,11 +151,10 @@ def _waiting(letter_id: int) -> DeadLetter:
     return letter
 
 
-def _close(letter: DeadLetter, state: DeadLetter.State, user: User | None) -> None:
-    letter.state = state
-    letter.handled_at = timezone.now()
-    letter.handled_by = user
-    letter.save(update_fields=["state", "handled_at", "handled_by"])
+def _close(letter: DeadLetter, state: DeadLetter.State, by: str) -> None:
+    letter.state, letter.handled_at, letter.handled_by = state, timezone.now(), by
+    letter.body = b""  # it may hold secrets, and nobody needs it any more
+    letter.save(update_fields=["state", "handled_at", "handled_by", "body"])
 
 
 def _diagnose(corpse: Corpse, reason: str) -> tuple[str, str]:
@@ -167,7 +169,7 @@ def _diagnose(corpse: Corpse, reason: str) -> tuple[str, str]:
         _decode(corpse)
     except (msgspec.DecodeError, MalformedMessageError, UnicodeDecodeError) as error:
         return "malformed", str(error)
-    return reason, "its task failed in a way that its code did not foresee"
+    return reason, "its task ended with an error that is no answer; its job or mail names it"
 
 
 def _decode(corpse: Corpse) -> None:

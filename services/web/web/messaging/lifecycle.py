@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -62,11 +63,13 @@ def keep_running(session: Callable[[], None], stop: StopSignal) -> None:
     """
     delay = FIRST_DELAY
     while not stop:
+        started = time.monotonic()
         try:
             session()
-            delay = FIRST_DELAY
         except (*BROKER_ERRORS, *DATABASE_ERRORS) as error:
             log.warning("interrupted", error=f"{type(error).__name__}: {error}", retry_in=delay)
+            if time.monotonic() - started > LONGEST_DELAY:
+                delay = FIRST_DELAY  # it has worked meanwhile: this is another outage
             close_old_connections()
             database.close()
             stop.wait(delay)

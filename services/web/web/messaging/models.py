@@ -1,6 +1,5 @@
 """Messages on their way to the broker, and those that nobody could handle."""
 
-from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
@@ -58,9 +57,7 @@ class DeadLetter(models.Model):
     body = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())
     handled_at = models.DateTimeField(null=True)
-    handled_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    handled_by = models.TextField(blank=True, default="")
 
     class Meta:
         ordering = ["-created_at", "-id"]

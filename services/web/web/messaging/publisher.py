@@ -89,7 +89,9 @@ class Publisher:
             self._send(message)
         deadline = time.monotonic() + CONFIRM_TIMEOUT
         while self._pending:
-            if not self._drained(timeout=1.0):
+            if self._drained(timeout=1.0):
+                deadline = time.monotonic() + CONFIRM_TIMEOUT
+            else:
                 self._connection.heartbeat_check()
                 if time.monotonic() > deadline:
                     raise BrokerSilentError(f"no confirm in {CONFIRM_TIMEOUT:.0f} s")

@@ -11,6 +11,8 @@ from web.messaging.models import DeadLetter
 
 def shown_arguments(letter: DeadLetter) -> str:
     """Describe the task's arguments: the fields that its contract shows, the others hidden."""
+    if not letter.body:
+        return "erased when it was dealt with"
     contract = TASKS.get(letter.task)
     try:
         _args, arguments, _embed = msgspec.json.decode(bytes(letter.body))

@@ -3,7 +3,8 @@
 A notification is sent after the commit, by itself: inside of a transaction it would take a lock
 that makes all commits of the database wait for each other. If a process dies between the two,
 nothing is lost, because every listener also looks by itself now and then.
-Source: https://www.postgresql.org/docs/current/sql-notify.html
+Source: https://www.postgresql.org/docs/current/sql-notify.html, and for the lock PreCommit_Notify
+in PostgreSQL's src/backend/commands/async.c
 """
 
 from functools import partial

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from contracts.results import TaskEvent, TaskState
 from web.jobs import results
@@ -119,7 +120,7 @@ def test_a_cancelled_job_that_has_ended_is_not_told_again(job: Job) -> None:
 
 
 def test_a_transient_failure_is_queued_once_however_often_it_is_told(job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(created_at="2100-01-01T00:00Z")
+    Job.objects.filter(pk=job.pk).update(queued_at="2100-01-01T00:00Z")
     apply(event(job.id, S.RETRY), event(job.id, S.RETRY))
     apply(event(job.id, S.RETRY))
     job.refresh_from_db()
@@ -130,7 +131,7 @@ def test_a_transient_failure_is_queued_once_however_often_it_is_told(job: Job) -
 
 
 def test_a_transient_failure_that_lasts_too_long_is_final(job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(created_at="2001-01-01T00:00Z")
+    Job.objects.filter(pk=job.pk).update(queued_at="2001-01-01T00:00Z")
     apply(event(job.id, S.RETRY))
     job.refresh_from_db()
     assert (job.state, job.error) == ("failed", {"type": "ValueError", "message": "attempt 1"})
@@ -168,3 +169,20 @@ def test_a_task_that_killed_its_worker_each_time_fails_with_that_reason(job: Job
     assert job.state == "failed"
     assert job.error is not None
     assert "crashed its worker 4 times" in job.error["message"]
+
+
+def test_a_job_that_is_tried_again_keeps_its_request_id(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(queued_at="2100-01-01T00:00Z")
+    apply(structs.replace(event(job.id, S.RETRY), request_id="abc"))
+    assert OutboxMessage.objects.get(task_id=job.id).headers["request_id"] == "abc"
+
+
+def test_a_replayed_job_is_tried_as_long_as_a_new_one(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(
+        created_at="2001-01-01T00:00Z", queued_at="2001-01-01T00:00Z", state="failed", attempt=2
+    )
+    with transaction.atomic():
+        assert results.replay(job.id) == 2
+    apply(event(job.id, S.RETRY, 3))
+    job.refresh_from_db()
+    assert job.state == "queued"

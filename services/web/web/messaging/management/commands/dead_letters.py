@@ -1,6 +1,7 @@
 """``manage.py dead_letters``: see and repair what could not be handled."""
 
 import argparse
+import getpass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -61,7 +62,7 @@ class Command(BaseCommand):
         ids = list(_selected(options))
         for letter_id in ids:
             try:
-                act(letter_id, None)
+                act(letter_id, f"{getpass.getuser()} on the command line")
             except dead_letters.NotReplayableError as error:
                 refused += 1
                 self.stderr.write(f"{letter_id}: {error}")
