@@ -8,7 +8,7 @@ echo "proxy_set_header Authorization \"Basic $password\";" >/tmp/flower_password
 
 : >/tmp/redirect.conf
 : >/tmp/strict_transport.conf
-if [ -s "$secrets/tls_certificate" ]; then
+if grep -q BEGIN "$secrets/tls_certificate"; then
     cat >/tmp/listen.conf <<LISTEN
 listen 8443 ssl;
 http2 on;
