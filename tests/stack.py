@@ -94,8 +94,9 @@ class Stack:
 
     def heal(self) -> None:
         """Bring back whatever a test has ended or frozen."""
-        self.broker.start()
-        self.database.start()
+        for server in (self.broker, self.database):
+            server.resume()
+            server.start()
         self.smtp.open()
         for process in self.plain:
             if not process.running:

@@ -1,11 +1,10 @@
 """``python -m compute``: work until told to stop."""
 
+import os
 import sys
 
 from contracts import worker
 from contracts.errors import WarrenError
-
-EX_CONFIG = 78  # of sysexits.h: a supervisor need not try again, somebody has to change something
 
 
 def main() -> None:
@@ -16,7 +15,7 @@ def main() -> None:
         worker.run(app, pool="prefork")
     except WarrenError as error:
         print(f"compute cannot start: {error}", file=sys.stderr)
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)  # a supervisor need not try again, somebody has to act
 
 
 if __name__ == "__main__":

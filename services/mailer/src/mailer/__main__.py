@@ -1,5 +1,6 @@
 """``python -m mailer`` starts the worker."""
 
+import os
 import sys
 
 import psycopg
@@ -22,7 +23,8 @@ def main() -> None:
         wait = settings.ledger_wait
         sys.exit(f"mailer: the ledger's database did not let us in for {wait:g} s; see LEDGER_URL")
     except (SettingsError, TopologyError) as error:
-        sys.exit(f"mailer: {error}")
+        sys.stderr.write(f"mailer: {error}\n")
+        sys.exit(os.EX_CONFIG)
 
 
 if __name__ == "__main__":
