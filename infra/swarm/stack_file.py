@@ -34,6 +34,7 @@ def _service(composed: dict[str, Any]) -> dict[str, Any]:
     }
     limits = service["deploy"]["resources"]["limits"]
     limits["cpus"] = str(limits["cpus"])
+    service["deploy"]["endpoint_mode"] = "dnsrr"  # addresses of containers, as Compose gives them
     once = composed.get("restart") == "no"
     service["deploy"]["restart_policy"] = {"condition": "on-failure" if once else "any"}
     mounts = [{"type": "tmpfs", "target": path} for path in service.pop("tmpfs", [])]
