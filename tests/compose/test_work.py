@@ -1,10 +1,12 @@
 """The main job in containers: through the proxy, scaled, killed and stopped."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .client import User, wait_for
+from .client import User, browser, wait_for
 from .composition import Composition
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
@@ -105,6 +107,34 @@ def test_what_a_stopped_worker_was_at_goes_on_at_another(scaled: Composition, us
     assert (state["Running"], state["OOMKilled"], state["ExitCode"] == 137) == (False, False, False)
     assert (job["state"], job["attempts"]) == ("succeeded", 2)
     assert not job["worker"].endswith(first)
+
+
+def test_web_is_replaced_without_a_request_refused(composition: Composition) -> None:
+    """As docs/operations.md tells."""
+    answers: list[int] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        with browser(composition) as http:
+            while not done.is_set():
+                answers.append(http.get("/api/v1/jobs").status_code)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            (old,) = composition.containers("web")
+            add = ("--no-deps", "--wait", "--no-recreate", "--scale", "web=2", "web")
+            composition.compose("up", *add)
+            composition.docker("stop", old)
+            composition.docker("rm", old)
+            seen = len(answers)
+            wait_for("requests to the new one", lambda: len(answers) > seen + 20 or None)
+        finally:
+            done.set()
+        asking.result()
+
+    assert set(answers) == {401}
+    assert old not in composition.containers("web")
 
 
 def test_a_stopped_worker_finishes_what_is_short(scaled: Composition, user: User) -> None:
