@@ -18,7 +18,7 @@ from local.settings import Settings
 from local.supervisor import read_procfile
 
 from . import broker_users
-from .polling import poll
+from .polling import DEADLINE, poll
 from .process import CHECKOUT, Process
 from .smtp_server import SmtpServer
 from .wire import Management
@@ -134,16 +134,22 @@ def run(
     command: list[str], environment: Mapping[str, str], *, check: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Run a program in the checkout until it ends by itself."""
-    found = subprocess.run(
+    program = subprocess.Popen(
         command,
         cwd=CHECKOUT,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
     )
+    try:
+        output, errors = program.communicate(timeout=DEADLINE)
+    except subprocess.TimeoutExpired:
+        program.terminate()
+        output, errors = program.communicate()
+        raise AssertionError(f"{command} did not end by itself:\n{output}{errors}") from None
+    found = subprocess.CompletedProcess(command, program.returncode, output, errors)
     assert not check or found.returncode == 0, f"{command} failed:\n{found.stdout}{found.stderr}"
     return found
 
