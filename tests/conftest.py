@@ -1,7 +1,6 @@
 """The whole of Warren, running, for the tests of what crosses a process."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -54,15 +53,24 @@ def user(stack: Stack) -> Iterator[Account]:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    """By which a test decides about the course of a staged computation."""
-    return Gate(tmp_path)
+def gates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Gate]]:
+    """Make what decides about the course of a staged computation; in the end all may end."""
+    made: list[Gate] = []
+
+    def make() -> Gate:
+        made.append(Gate(tmp_path_factory.mktemp("gate")))
+        return made[-1]
+
+    yield make
+    for gate in made:
+        gate.mend()
+        gate.release()
 
 
 @pytest.fixture
-def gates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Gate]:
-    """Makes further ones."""
-    return lambda: Gate(tmp_path_factory.mktemp("gate"))
+def gate(gates: Callable[[], Gate]) -> Gate:
+    """A single one."""
+    return gates()
 
 
 @pytest.fixture
