@@ -17,9 +17,11 @@ from local.environment import process_environment
 from local.settings import Settings
 from local.supervisor import read_procfile
 
+from . import broker_users
 from .polling import DEADLINE, poll
 from .process import CHECKOUT, Process
 from .smtp_server import SmtpServer
+from .wire import Management
 
 # Short times, so that tests need not wait; throttles are far away from what tests do.
 SETTINGS = {
@@ -35,6 +37,9 @@ SETTINGS = {
     "PYTHONPATH": str(Path(__file__).parent / "extra"),
 }
 
+# Web publishes nothing itself, and so has no user of the broker.
+NOBODY = "amqp://127.0.0.1:1/warren"
+
 
 class Stack:
     """Started once for all tests; a test that stops a part of it starts that again."""
@@ -49,8 +54,13 @@ class Stack:
         self.smtp = SmtpServer(settings.ports["SMTP_PORT"])
         commands = read_procfile(CHECKOUT / "Procfile")
 
+        users = self._broker_users()
+        # Whatever manage.py is asked for: it declares the topology.
+        self._owner = self.environment | {"BROKER_URL": users["topology"]}
+
         def process(name: str, ready: Callable[[Process], bool]) -> Process:
-            return Process(name, commands[name], self.environment, directory, ready)
+            restricted = self.environment | {"BROKER_URL": users.get(name, NOBODY)}
+            return Process(name, commands[name], restricted, directory, ready)
 
         self.web = process("web", lambda _: answers(f"{settings.web_url}/readyz"))
         self.relay = process("relay", says("relay connected"))
@@ -58,6 +68,14 @@ class Stack:
         self.mailer = process("mailer", says(" ready."))
         self.compute = process("compute", says("catalogue announced"))
         self.flower = process("flower", lambda _: answers(f"{settings.flower_url}/healthcheck"))
+
+    def _broker_users(self) -> dict[str, str]:
+        self.broker.start()
+        management = Management(self.settings.broker.management_url)
+        try:
+            return broker_users.create(self.settings.broker, management, self.settings.broker.vhost)
+        finally:
+            management.close()
 
     @property
     def plain(self) -> tuple[Process, ...]:
@@ -96,7 +114,7 @@ class Stack:
 
     def manage(self, *command: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command of ``manage.py``."""
-        return run(["python", "services/web/manage.py", *command], self.environment, check=check)
+        return run(["python", "services/web/manage.py", *command], self._owner, check=check)
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """Look into web's database, at what no API shows."""

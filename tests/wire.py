@@ -88,6 +88,12 @@ class Wire:
         """Copy all that passes an exchange from now on."""
         return Spy(self.connection, exchange, routing_key)
 
+    def declare_celery(self) -> None:
+        """Make the exchanges of Celery's commands and events, as its first process does."""
+        with self.connection.channel() as channel:
+            Exchange("celery.pidbox", "fanout", durable=False)(channel).declare()
+            Exchange("celeryev", "topic")(channel).declare()
+
     def publish(
         self, body: bytes, routing_key: str, headers: dict[str, Any] | None = None, **options: Any
     ) -> None:

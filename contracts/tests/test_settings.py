@@ -99,3 +99,42 @@ def test_a_missing_secret_file_is_a_problem_like_any_other(tmp_path: Path) -> No
 
 def _refuse(_raw: str) -> int:
     raise ValueError("it is not one of ours")
+
+
+EXAMPLES = [
+    "<generated>",
+    "only-an-example-only-an-example",
+    "amqp://user:password@localhost:5672/warren",
+    "amqp://guest:guest@rabbitmq",
+    "smtp://mailpit:1025",
+]
+
+
+@pytest.mark.parametrize("value", EXAMPLES)
+def test_an_example_is_no_secret(value: str) -> None:
+    env = Environment({"X": value})
+    env.secret("X", example="long and random")
+    text = problems(env)
+    assert "X is wrong: it is an example, for WARREN_ENVIRONMENT=development alone" in text
+    assert value not in text
+
+
+@pytest.mark.parametrize("value", EXAMPLES)
+def test_development_goes_by_examples(value: str) -> None:
+    env = Environment({"X": value, "WARREN_ENVIRONMENT": "development"})
+    assert env.secret("X", example="long and random") == value
+    env.check()
+
+
+def test_an_example_in_a_file_or_an_address_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(EXAMPLES[2])
+    env = Environment({"X_FILE": str(tmp_path / "url"), "Y": EXAMPLES[3]})
+    env.url("X", schemes=("amqp",), example="amqp://host")
+    env.parsed("Y", str, example="amqp://host", placeholder="")
+    assert problems(env).count("it is an example") == 2
+
+
+def test_the_stage_is_one_of_two() -> None:
+    assert "WARREN_ENVIRONMENT='staging' is wrong" in problems(
+        Environment({"WARREN_ENVIRONMENT": "staging"})
+    )

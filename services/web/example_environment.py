@@ -4,6 +4,7 @@ import os
 
 VARIABLES = {
     "DJANGO_SETTINGS_MODULE": "web.settings",
+    "WARREN_ENVIRONMENT": "development",
     "DJANGO_SECRET_KEY": "only-an-example-only-an-example-only-an-example-only-an-example",
     "JWT_SIGNING_KEY": "only-an-example-only-an-example-only-an-example",
     "PUBLIC_URL": "http://localhost:8000",

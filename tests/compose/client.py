@@ -1,5 +1,6 @@
-"""A user of Warren, who sees nothing but its API and the mails that arrive."""
+"""People who use Warren through its proxy, and see the mails that arrive."""
 
+import json
 import re
 import secrets
 import time
@@ -13,16 +14,26 @@ from .composition import Composition
 Found = TypeVar("Found")
 
 PATIENCE = 90.0  # seconds for anything that happens in the background
+PASSWORD = "correct horse battery staple"
+# In the mailer, which can reach the catcher. Some catchers do not know of MP_WEBROOT.
+FETCH = """
+import sys, urllib.error, urllib.request
+for root in ("http://mailpit:8025/mails/api/v1", "http://mailpit:8025/api/v1"):
+    try:
+        print(urllib.request.urlopen(root + {path!r}, timeout=10).read().decode())
+        break
+    except urllib.error.HTTPError:
+        pass
+"""
 
 
 class User:
     """Registers, verifies and signs in; then submits computations."""
 
     def __init__(self, composition: Composition) -> None:
-        loopback = "http://127.0.0.1:"
-        self._mails = f"{loopback}{composition.ports['MAILPIT_PORT']}/api/v1"
+        self._composition = composition
         self._http = httpx.Client(
-            base_url=f"{loopback}{composition.ports['WEB_PORT']}/api/v1/",
+            base_url=f"{composition.url}/api/v1/",
             timeout=70,  # longer than the longest ?wait=
             trust_env=False,
         )
@@ -50,24 +61,35 @@ class User:
         key = re.search(r"^Your key: (\S+)", mail["Text"], re.MULTILINE)
         assert key, mail["Subject"]
         self.post("users/verify", {"key": key[1]})
+        self.sign_in()
+
+    def sign_in(self) -> None:
+        """Get a token, which holds for 15 minutes."""
         token = self.post("auth/token", self.account)["access"]
         self._http.headers["Authorization"] = f"Bearer {token}"
 
     def mail(self, subject: str) -> dict[str, Any] | None:
         """The mail to this user whose subject matches, if it has arrived."""
-        query = {"query": f"to:{self.account['email']}"}
-        caught = httpx.get(f"{self._mails}/search", params=query, trust_env=False).json()
+        caught = self._caught(f"/search?query=to:{self.account['email']}")
         for found in caught["messages"]:
             if re.search(subject, found["Subject"], re.IGNORECASE):
-                message = httpx.get(f"{self._mails}/message/{found['ID']}", trust_env=False)
-                content: dict[str, Any] = message.json()
-                return content
+                return self._caught(f"/message/{found['ID']}")
         return None
+
+    def _caught(self, path: str) -> dict[str, Any]:
+        answer = self._composition.python_in("mailer", FETCH.format(path=path))
+        content: dict[str, Any] = json.loads(answer)
+        return content
 
     def submit(self, computation: str, **arguments: object) -> str:
         """Ask for a computation; the answer is the job's id."""
         job = self.post("jobs", {"computation": computation, "arguments": arguments})
         return str(job["id"])
+
+    def await_running(self, job_id: str) -> None:
+        """Wait until a worker has begun."""
+        job = f"jobs/{job_id}"
+        wait_for("the job to run", lambda: self.get(job)["state"] == "running" or None)
 
     def result(self, job_id: str) -> dict[str, Any]:
         """Wait for the end of a job."""
@@ -77,6 +99,25 @@ class User:
             return None if job["state"] in ("queued", "running") else job
 
         return wait_for(f"job {job_id}", final)
+
+
+def browser(composition: Composition) -> httpx.Client:
+    """Somebody without a session."""
+    return httpx.Client(base_url=composition.url, timeout=30, trust_env=False)
+
+
+def enter_administration(composition: Composition, http: httpx.Client) -> None:
+    """Sign in, as a new member of the staff."""
+    email = f"operator.{secrets.token_hex(4)}@example.org"
+    create = ("manage.py", "createsuperuser", "--no-input", "--email", email)
+    variable = f"DJANGO_SUPERUSER_PASSWORD={PASSWORD}"
+    composition.compose("exec", "-T", "-e", variable, "web", "python", *create)
+    page = http.get("/admin/login/")
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+    assert token
+    form = {"csrfmiddlewaretoken": token[1], "username": email, "password": PASSWORD}
+    answer = http.post("/admin/login/?next=/flower/", data=form | {"next": "/flower/"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/flower/"), answer.text
 
 
 def wait_for(what: str, find: Callable[[], Found | None]) -> Found:

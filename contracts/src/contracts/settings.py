@@ -1,6 +1,7 @@
 """Settings from the environment: each read once, checked at start-up, refused by name."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,9 @@ from contracts.errors import SettingsError
 
 T = TypeVar("T")
 REQUIRED = None
+# What documentation and development use, and what whoever reads them would try first.
+EXAMPLE = re.compile(r"<generated>|only-an-example|changeme|:(password|guest)@|//mailpit\b")
+DEVELOPMENT, PRODUCTION = "development", "production"
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
@@ -17,12 +21,16 @@ class Environment:
     """Reads settings and collects what is wrong with them, so that one start names every problem.
 
     A variable ``X`` may also be given as ``X_FILE``, the path of a file that holds the value,
-    which is how Docker and Kubernetes hand over secrets.
+    which is how Docker and Kubernetes hand over secrets. A secret that is an example is refused,
+    unless ``WARREN_ENVIRONMENT`` is ``development``.
     """
 
     def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
         self._variables = variables
         self._problems: list[str] = []
+        stages = (PRODUCTION, DEVELOPMENT)
+        stage = self.choice("WARREN_ENVIRONMENT", options=stages, default=PRODUCTION)
+        self._takes_examples = stage == DEVELOPMENT
 
     def text(self, name: str, *, example: str, default: str | None = REQUIRED) -> str:
         """Read a string; an empty one counts as missing unless ``default`` is given."""
@@ -130,6 +138,8 @@ class Environment:
         try:
             raw = self._raw(name)
             if raw:
+                if not shown and not self._takes_examples and EXAMPLE.search(raw):
+                    raise ValueError("it is an example, for WARREN_ENVIRONMENT=development alone")
                 return parse(raw)
         except (ValueError, OSError) as error:
             value = f"={raw!r}" if shown and not isinstance(error, OSError) else ""

@@ -150,8 +150,10 @@ def run(app: Celery, *, pool: str) -> None:
     app.conf.worker_pool = POOLS[pool]
     # Celery warns of root because of pickle, which these workers do not accept.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    # Quiet: no banner in between the lines of the log.
-    app.worker_main(["--quiet", "worker", f"--hostname={node}", "--without-mingle"])
+    # Quiet: no banner in between the lines of the log. Without gossip: workers have nothing to tell
+    # each other, and so need not be allowed to hear each other's events.
+    alone = ("--without-mingle", "--without-gossip")
+    app.worker_main(["--quiet", "worker", f"--hostname={node}", *alone])
 
 
 def _log_wait(error: Exception, seconds: float) -> None:

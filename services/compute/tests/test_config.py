@@ -7,7 +7,7 @@ from compute.limits import Limits
 from contracts.errors import SettingsError
 from contracts.settings import Environment
 
-BROKER = {"BROKER_URL": "amqp://user:password@localhost:5672/warren"}
+BROKER = {"BROKER_URL": "amqp://user:long-and-random@localhost:5672/warren"}
 
 
 def test_everything_but_the_broker_has_a_default() -> None:

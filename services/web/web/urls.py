@@ -23,6 +23,7 @@ urlpatterns = [
     path("problems", views.problem_types, name="problem-types"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("staff", views.staff, name="staff"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "web.problems.handlers.handler400"

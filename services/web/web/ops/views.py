@@ -34,3 +34,16 @@ def problem_types(request: HttpRequest) -> HttpResponse:
     """Explain the codes of problems; their types point here."""
     problems = [(code, title(code), meaning) for code, meaning in sorted(MEANINGS.items())]
     return render(request, "ops/problems.html", {"problems": problems})
+
+
+@require_safe
+@never_cache
+def staff(request: HttpRequest) -> HttpResponse:
+    """Tell a reverse proxy whether the session is that of somebody who may see operators' pages.
+
+    204 if so, 403 if not, 401 without a session. Made for nginx's ``auth_request``
+    (https://nginx.org/en/docs/http/ngx_http_auth_request_module.html).
+    """
+    if not request.user.is_authenticated:
+        return HttpResponse(status=401)
+    return HttpResponse(status=204 if request.user.is_active and request.user.is_staff else 403)

@@ -1,0 +1,32 @@
+"""The users of infra/rabbitmq/definitions.json on the test run's broker: one for each process."""
+
+import json
+import secrets
+from dataclasses import replace
+from urllib.parse import quote
+
+from local.broker_node import BrokerSettings
+
+from .process import CHECKOUT
+from .wire import Management
+
+DEFINITIONS = CHECKOUT / "infra/rabbitmq/definitions.json"
+RIGHTS = ("configure", "write", "read")
+
+
+def create(settings: BrokerSettings, management: Management, vhost: str) -> dict[str, str]:
+    """Make the users with their permissions in a vhost; the answer is each one's AMQP address."""
+    definitions = json.loads(DEFINITIONS.read_text())
+    addresses, place = {}, quote(vhost, safe="")
+    suffix = secrets.token_hex(4)  # users belong to the whole broker, not to a vhost
+    for user in definitions["users"]:
+        name, password = f"{user['name']}.{suffix}", secrets.token_urlsafe(16)
+        management.put(f"users/{name}", {"password": password, "tags": ",".join(user["tags"])})
+        addresses[user["name"]] = replace(settings, user=name, password=password).url(vhost)
+    for grant in definitions["permissions"]:
+        rights = {right: grant[right] for right in RIGHTS}
+        management.put(f"permissions/{place}/{grant['user']}.{suffix}", rights)
+    for grant in definitions["topic_permissions"]:
+        topics = {name: grant[name] for name in ("exchange", "write", "read")}
+        management.put(f"topic-permissions/{place}/{grant['user']}.{suffix}", topics)
+    return addresses

@@ -1,0 +1,168 @@
+"""The proxy: the only way in, and what it lets through for whom."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .client import wait_for
+from .composition import Composition
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
+OPERATORS_PAGES = ("/flower/", "/flower/tasks", "/rabbitmq/", "/rabbitmq/api/overview", "/mails/")
+FORGED = "203.0.113.7"
+USES = "from web.accounts.models import RateUsage as R; print([*R.objects.values_list('key')])"
+
+
+def test_nothing_but_the_proxy_publishes_a_port(composition: Composition) -> None:
+    found = {
+        (service, binding["HostIp"], int(binding["HostPort"]))
+        for service in composition.services()
+        for container in composition.containers(service)
+        for bindings in composition.inspect(container)["NetworkSettings"]["Ports"].values()
+        for binding in bindings or []
+    }
+
+    assert found == {("proxy", "127.0.0.1", port) for port in composition.ports.values()}
+
+
+@pytest.mark.parametrize("page", OPERATORS_PAGES)
+def test_operators_pages_ask_a_stranger_to_sign_in(visitor: httpx.Client, page: str) -> None:
+    for credentials in (None, ("guest", "guest"), ("warren", "warren")):
+        answer = visitor.get(page, auth=credentials)
+
+        assert answer.status_code == 302
+        assert answer.headers["Location"] == f"/admin/login/?next={page}"
+
+
+def test_staff_see_flower_with_both_workers_and_rabbitmq(
+    composition: Composition, operator: httpx.Client
+) -> None:
+    def both() -> list[str] | None:
+        known = operator.get("/flower/api/workers", params={"refresh": 1}).json()
+        services = sorted(name.partition("-")[0] for name in known)
+        return services if len(services) >= 2 else None
+
+    workers = wait_for("both workers in Flower", both)
+    password = composition.secret("rabbitmq_monitoring_password")
+    queues = operator.get("/rabbitmq/api/queues/warren", auth=("monitoring", password)).json()
+
+    assert workers == ["compute", "mailer"]
+    assert {"mailer", "compute", "web.results", "web.dead"} <= {queue["name"] for queue in queues}
+    assert "RabbitMQ Management" in operator.get("/rabbitmq/").text
+    assert "Flower" in operator.get("/flower/").text
+
+
+def test_staff_need_a_password_of_rabbitmq_too(operator: httpx.Client) -> None:
+    assert operator.get("/rabbitmq/api/overview").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/metrics", "/healthz", "/readyz", "/staff", "/.staff", "/healthz/", "//healthz"),
+        *("/%68ealthz", "/x/../healthz", "/flower/metrics", "/flower/healthcheck"),
+    ],
+)
+def test_health_and_metrics_are_not_public(
+    composition: Composition, operator: httpx.Client, path: str
+) -> None:
+    cookies = "; ".join(f"{name}={value}" for name, value in operator.cookies.items())
+    command = ["curl", "--silent", "--path-as-is", "--header", f"Cookie: {cookies}"]
+    status = ("--output", "/dev/null", "--write-out", "%{http_code}")
+    asked = [*command, *status, f"{composition.url}{path}"]
+
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "404"
+
+
+def test_a_line_break_in_an_address_begins_no_header(visitor: httpx.Client) -> None:
+    answer = visitor.get("/flower/%0d%0aX-Injected:%20yes")
+
+    assert answer.status_code == 302
+    assert "X-Injected" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs", "/admin/login/", "/flower/", "/metrics"])
+def test_security_headers_come_once_with_every_answer(visitor: httpx.Client, path: str) -> None:
+    headers = visitor.get(path).headers
+
+    assert headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    assert headers.get_list("X-Frame-Options") == ["DENY"]
+    assert headers.get_list("Referrer-Policy") == ["same-origin"]
+    assert headers["Server"] == "nginx"  # and no version
+
+
+def test_a_request_keeps_its_id_and_gets_one_if_it_has_none(visitor: httpx.Client) -> None:
+    given = visitor.get("/api/v1/jobs", headers={"X-Request-ID": "from-afar.1"})
+    made = visitor.get("/api/v1/jobs")
+    refused = visitor.get("/api/v1/jobs", headers={"X-Request-ID": "two words"})
+
+    assert given.headers.get_list("X-Request-ID") == ["from-afar.1"]
+    assert given.json()["request_id"] == "from-afar.1"
+    for answer in (made, refused):
+        assert len(answer.headers["X-Request-ID"]) == 32
+        assert answer.headers["X-Request-ID"] == answer.json()["request_id"]
+
+
+def test_a_body_that_is_too_large_is_refused_with_a_problem(visitor: httpx.Client) -> None:
+    answer = visitor.post("/api/v1/users", content=b"x" * (4 * 1024 * 1024 + 1))
+
+    assert answer.status_code == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "content_too_large"
+
+
+def test_a_client_cannot_forge_its_address(composition: Composition, visitor: httpx.Client) -> None:
+    body = {"email": "nobody@example.org", "password": "wrong"}
+    forged = {"X-Forwarded-For": FORGED, "X-Real-IP": FORGED, "Forwarded": f"for={FORGED}"}
+    assert visitor.post("/api/v1/auth/token", json=body, headers=forged).status_code == 401
+    network = composition.inspect(f"{composition.project}_public")
+    real = network["IPAM"]["Config"][0]["Gateway"]  # from where connections of this machine come
+
+    counted = composition.run_in("web", "python", "manage.py", "shell", "-v", "0", "-c", USES)
+
+    assert hashlib.sha256(real.encode()).hexdigest() in counted
+    assert hashlib.sha256(FORGED.encode()).hexdigest() not in counted
+
+
+def test_while_web_is_away_the_answer_is_a_problem(
+    composition: Composition, visitor: httpx.Client
+) -> None:
+    composition.compose("stop", "web")
+    try:
+        answer = visitor.get("/api/v1/jobs")
+    finally:
+        composition.compose("start", "web")
+        composition.compose("up", "--wait", "--no-recreate")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert visitor.get("/api/v1/jobs").status_code == 401
+
+
+def test_with_a_certificate_everything_goes_by_tls(
+    composition: Composition, secrets_folder: Path, visitor: httpx.Client
+) -> None:
+    certificate = secrets_folder / "tls_certificate"
+    files = ("-out", str(certificate), "-keyout", str(secrets_folder / "tls_key"))
+    name = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    make = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+    subprocess.run([*make, *files, *name], check=True, capture_output=True)
+    (secrets_folder / "tls_key").chmod(0o644)
+    replace = ("up", "--wait", "--no-deps", "--force-recreate", "proxy")
+    composition.compose(*replace, secrets=secrets_folder)
+    try:
+        address = f"https://localhost:{composition.ports['TLS_PORT']}/api/v1/jobs"
+        asked = ["curl", "--silent", "--cacert", str(certificate), "--include", address]
+        answer = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        plain = visitor.get("/api/v1/jobs?state=failed")
+    finally:
+        composition.compose(*replace)
+
+    head, _, body = answer.partition("\n\n")
+    assert "strict-transport-security: max-age=31536000" in head.lower()
+    assert json.loads(body)["code"] == "not_authenticated"
+    assert plain.status_code == 308
+    assert plain.headers["Location"].endswith("/api/v1/jobs?state=failed")
