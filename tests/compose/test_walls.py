@@ -97,6 +97,13 @@ def test_our_images_say_what_they_are(composition: Composition) -> None:
         assert labels["org.opencontainers.image.version"]
 
 
+def test_the_mailer_adds_little_to_the_image_that_it_stands_on(composition: Composition) -> None:
+    base = "python:3.11-slim"
+    sizes = [composition.inspect(f"{composition.project}-mailer")["Size"],
+             composition.inspect(base)["Size"]]  # fmt: skip
+    assert sizes[0] - sizes[1] < 60_000_000  # bytes
+
+
 def test_the_workers_have_no_django_and_no_compiler(composition: Composition) -> None:
     look = "import importlib.util as u, shutil; print(u.find_spec('django'), shutil.which('gcc'))"
     for service in ("mailer", "compute", "flower"):

@@ -11,7 +11,8 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 HEADER = "X-Request-ID"
-HEALTH_CHECKS = {"/healthz", "/readyz"}
+# Asked every few seconds by supervisors, or by the proxy for each of its own requests.
+INTERNAL = {"/healthz", "/readyz", "/staff"}
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 log = structlog.get_logger("web.request")
 
@@ -42,8 +43,8 @@ class RequestIdMiddleware:
 
 
 def _level(request: HttpRequest) -> int:
-    # Health checks ask every few seconds and would bury what people did.
-    return logging.DEBUG if request.path in HEALTH_CHECKS else logging.INFO
+    # They would bury what people did.
+    return logging.DEBUG if request.path in INTERNAL else logging.INFO
 
 
 def restored(request_id: str) -> AbstractContextManager[object]:

@@ -21,6 +21,8 @@ from web.messaging.models import DeadLetter, OutboxMessage
 from web.messaging.ordering import DeadLetterEvent
 
 CRASHED = "delivery_limit"
+# Where the relay may publish; another exchange, which a forged message may name, would hold it up.
+REPLAYABLE = {topology.TASKS.name, topology.RESULTS.name, ""}
 
 
 class NotReplayableError(Exception):
@@ -118,6 +120,8 @@ def replay(letter_id: int, by: str) -> None:
     Raises NotReplayableError.
     """
     letter = _waiting(letter_id)
+    if letter.exchange not in REPLAYABLE:
+        raise NotReplayableError(f"nothing of ours is published to {letter.exchange!r}")
     headers = {name: value for name, value in letter.headers.items() if not name.startswith("x-")}
     handler = handlers.find(letter.task)
     if handler and letter.task_id:

@@ -102,6 +102,14 @@ def test_what_ended_well_is_not_replayed(operator: User) -> None:
     assert Job.objects.get().state == "succeeded"
 
 
+def test_a_letter_that_names_a_foreign_exchange_is_not_replayed(operator: User) -> None:
+    job = make_job(operator, state="failed")
+    death = {"reason": "rejected", "queue": "compute", "exchange": "amq.fanout"}
+    letter = save(corpse(job.id, **{"x-death": [death]}))
+    with pytest.raises(NotReplayableError, match=r"amq\.fanout"):
+        dead_letters.replay(letter.pk, "ops")
+
+
 def test_a_discarded_letter_stays_on_record_and_is_not_replayed(operator: User) -> None:
     letter = save(corpse(make_job(operator, state="failed").id))
     dead_letters.discard(letter.pk, "ops")
