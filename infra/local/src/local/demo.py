@@ -1,5 +1,6 @@
 """`make demo`: the main job, shown by real HTTP from the outside, and timed."""
 
+import json
 import re
 import secrets
 import time
@@ -101,16 +102,18 @@ class Story:
     def _compute(self, computation: str, arguments: dict[str, object]) -> None:
         start = time.monotonic()
         answer = self._api.post("jobs", {"computation": computation, "arguments": arguments})
-        self._say.request("POST /api/v1/jobs", answer, f"{computation} {arguments}")
+        self._say.request("POST /api/v1/jobs", answer, f"{computation} {json.dumps(arguments)}")
         job = self._api.get(f"jobs/{answer.json()['id']}?wait=30").json()
         _require_success(job)
-        self._say(f"result: {job['result']}, by {job['worker']}", time.monotonic() - start)
+        self._say(
+            f"result: {json.dumps(job['result'])}, by {job['worker']}", time.monotonic() - start
+        )
 
     def _count_primes(self) -> None:
         start = time.monotonic()
         arguments = {"limit": PRIMES_LIMIT}
         answer = self._api.post("jobs", {"computation": "count_primes", "arguments": arguments})
-        self._say.request("POST /api/v1/jobs", answer, f"count_primes {arguments}")
+        self._say.request("POST /api/v1/jobs", answer, f"count_primes {json.dumps(arguments)}")
         while True:
             job = self._api.get(f"jobs/{answer.json()['id']}?wait=0.3").json()
             if job["state"] not in ("queued", "running"):
@@ -119,12 +122,14 @@ class Story:
             self._supervisor.tick()
         self._say.end_of_bar()
         _require_success(job)
-        self._say(f"result: {job['result']}, by {job['worker']}", time.monotonic() - start)
+        self._say(
+            f"result: {json.dumps(job['result'])}, by {job['worker']}", time.monotonic() - start
+        )
 
     def _submit_nonsense(self) -> None:
         arguments = {"x": 4, "y": "six"}
         answer = self._api.attempt("jobs", {"computation": "add", "arguments": arguments})
-        self._say.request("POST /api/v1/jobs", answer, f"add {arguments}")
+        self._say.request("POST /api/v1/jobs", answer, f"add {json.dumps(arguments)}")
         self._say.document(answer.json())
 
     def _list_jobs(self) -> None:
