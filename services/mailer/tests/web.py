@@ -77,10 +77,22 @@ class Web:
             e for e in self.events if (e.task_id, e.state, e.attempt) == (task_id, state, attempt)
         )
 
-    def await_receipt(self, task_id: str, attempt: int = 1) -> MailReceipt:
-        """Wait for a task's success."""
-        event = self.await_state(task_id, TaskState.SUCCESS, attempt)
-        return msgspec.convert(event.result, MailReceipt)
+    def await_receipt(self, task_id: str, attempt: int = 0) -> MailReceipt:
+        """Wait for a task's success, in any attempt unless one is named.
+
+        A message may go to the connection of a worker that has just died, and come back.
+        """
+
+        def receipts() -> list[MailReceipt]:
+            return [
+                msgspec.convert(event.result, MailReceipt)
+                for event in self.events
+                if (event.task_id, event.state) == (task_id, TaskState.SUCCESS)
+                and attempt in (0, event.attempt)
+            ]
+
+        self.wait_for(receipts)
+        return receipts()[0]
 
     def await_dead_letter(self, correlation_id: str) -> Message:
         """Wait for the dead letter of a message."""
