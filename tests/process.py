@@ -49,6 +49,7 @@ class Process:
     def launch(self, **changes: str) -> None:
         """Start it without waiting; ``changes`` are to the environment."""
         assert not self.running, f"{self.name} runs already"
+        self.stop()  # the children of a killed main process, which a container would not survive
         run = Daemon(f"{self.name}-{len(self._runs) + 1}", self._directory, signal.SIGTERM)
         self._runs.append(run)
         command = f"cd '{CHECKOUT}' && {self._command}"
@@ -69,6 +70,24 @@ class Process:
     def kill(self) -> None:
         """End it and its children at once (SIGKILL)."""
         self._runs[-1].kill()
+
+    def kill_main(self) -> None:
+        """End its main process alone at once; `stop`, `kill` or the next start ends the rest."""
+        self._runs[-1].kill_main()
+
+    def kill_child(self, pid: int) -> None:
+        """End one of its children at once: a worker of gunicorn's, or a process of a pool."""
+        self._runs[-1].kill_child(pid)
+
+    @property
+    def children(self) -> dict[int, str]:
+        """Its children's command lines by pid."""
+        return self._runs[-1].children if self._runs else {}
+
+    @property
+    def pids(self) -> list[int]:
+        """Its own pid and those of its children."""
+        return self._runs[-1].pids if self._runs else []
 
     def pause(self) -> None:
         """Freeze it and its children (SIGSTOP)."""

@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,40 @@ def test_a_program_that_ends_at_once_is_shown_with_its_last_words(daemon: Daemon
     with pytest.raises(LocalError, match="ended while it started") as problem:
         daemon.wait_until(lambda: False, seconds=5)
     assert "no such luck" in str(problem.value)
+
+
+def test_one_child_is_killed_and_the_others_live(family: Daemon) -> None:
+    first, second = family.children
+    assert family.children[first] == "sleep 60"
+    family.kill_child(first)
+    assert list(family.children) == [second]
+    assert family.running
+
+
+def test_a_stranger_is_not_killed_as_a_child(family: Daemon) -> None:
+    with pytest.raises(LocalError, match="no such process"):
+        family.kill_child(os.getpid())
+
+
+@pytest.mark.parametrize("end", [Daemon.kill, lambda daemon: daemon.stop(seconds=5)])
+def test_children_outlive_their_main_process_until_they_are_ended_too(
+    family: Daemon, end: Callable[[Daemon], None]
+) -> None:
+    orphans = set(family.children)
+    family.kill_main()
+    assert not family.running
+    assert set(family.children) == set(family.pids) == orphans
+    end(family)
+    assert not family.children
+    assert not any(Path(f"/proc/{pid}/cwd").exists() for pid in orphans)
+
+
+@pytest.fixture
+def family(daemon: Daemon) -> Iterator[Daemon]:
+    daemon.launch(["sh", "-c", "sleep 60 & sleep 60 & wait"], os.environ)
+    _wait_until(lambda: list(daemon.children.values()) == ["sleep 60", "sleep 60"])
+    yield daemon
+    daemon.kill()
 
 
 def _wait_until(reached: Callable[[], bool]) -> None:

@@ -43,6 +43,7 @@ class Daemon:
         self._record = directory / f"{name}.pid"
         self._stop_signal = stop_signal
         self._child: subprocess.Popen[bytes] | None = None
+        self._orphans: list[Identity] = []  # what `kill_main` has left
 
     def launch(self, command: Sequence[str], environment: Mapping[str, str], *options: str) -> None:
         """Start the program without waiting for it; `options` go to setpriv.
@@ -91,6 +92,7 @@ class Daemon:
         """End the program in its own orderly way; kill it if that takes longer than `seconds`."""
         identity = self._identity()
         if identity is None:
+            self.kill()  # what its main process may have left
             return
         self.resume()  # a stopped program would not see the signal
         self._signal(identity, self._stop_signal)
@@ -106,6 +108,26 @@ class Daemon:
         if not self._gone(tree, KILL_SECONDS):
             raise LocalError(f"{self.name} survived SIGKILL; see the processes {tree}.")
         self._record.unlink(missing_ok=True)
+
+    def kill_main(self) -> None:
+        """End the program alone at once; its children go on as orphans until `stop` or `kill`."""
+        self._orphans = self._tree()[1:]
+        self._kill_one(self._identity())
+
+    def kill_child(self, pid: int) -> None:
+        """End one of the `children` at once, and nothing else."""
+        self._kill_one(next((child for child in self._tree()[1:] if child.pid == pid), None))
+
+    @property
+    def pids(self) -> list[int]:
+        """The program's own, then those of its children, of their children, and so on."""
+        return [identity.pid for identity in self._tree()]
+
+    @property
+    def children(self) -> dict[int, str]:
+        """The command lines of the children, of their children, and so on, by pid."""
+        root = self._identity()
+        return {pid: _command_line(pid) for pid in self.pids if root is None or pid != root.pid}
 
     def pause(self) -> None:
         """Freeze the program and its children: connections stay open, nothing answers."""
@@ -127,7 +149,15 @@ class Daemon:
 
     def _tree(self) -> list[Identity]:
         root = self._identity()
-        return [root, *_descendants(root.pid)] if root else []
+        orphans = (orphan for orphan in self._orphans if orphan.alive)
+        return [root, *_descendants(root.pid)] if root else [*orphans]
+
+    def _kill_one(self, identity: Identity | None) -> None:
+        if identity is None:
+            raise LocalError(f"{self.name} has no such process; it has {self.children}.")
+        self._signal(identity, signal.SIGKILL)
+        if not self._gone([identity], KILL_SECONDS):
+            raise LocalError(f"{self.name}: process {identity.pid} survived SIGKILL.")
 
     def _gone(self, identities: Sequence[Identity], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -135,7 +165,7 @@ class Daemon:
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
-        if self._child:
+        if self._child and self._child.pid in {identity.pid for identity in identities}:
             self._child.wait()
         return True
 
@@ -147,6 +177,13 @@ class Daemon:
     def _last_lines(self, count: int = 15) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join([f"The end of {self.log}:", *(f"  {line}" for line in lines[-count:])])
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # ended meanwhile
 
 
 def _stat(pid: int) -> list[str]:
