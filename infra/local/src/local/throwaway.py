@@ -1,0 +1,18 @@
+"""An installation for one run of tests: ports, passwords and data of its own, gone afterwards."""
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+from local.ports import free_ports
+from local.settings import PORTS, Settings
+
+
+def throwaway_settings(checkout: Path) -> Settings:
+    """Make an .env of .env.example, as a fresh checkout has it, in a folder that does not stay."""
+    root = Path(tempfile.mkdtemp(prefix="warren-tests-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    shutil.copy(checkout / ".env.example", root)
+    ports = (str(port) for port in free_ports(len(PORTS)))
+    return Settings.load(root, dict(zip(PORTS, ports, strict=True)))
