@@ -1,9 +1,6 @@
 """One private RabbitMQ node and one PostgreSQL cluster for the whole test run."""
 
-import atexit
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,23 +12,14 @@ from local import packages
 from local.broker import Broker
 from local.database import Database
 from local.environment import process_environment
-from local.ports import free_ports
-from local.settings import PORTS, Settings
+from local.settings import Settings
+from local.throwaway import throwaway_settings
 
 CHECKOUT = Path(__file__).parent
 PACKAGES = CHECKOUT / ".local" / "packages"
 
 
-def _install() -> Settings:
-    """Give the test run an .env of its own, made of .env.example as a fresh checkout's is."""
-    root = Path(tempfile.mkdtemp(prefix="warren-tests-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
-    shutil.copy(CHECKOUT / ".env.example", root)
-    ports = (str(port) for port in free_ports(len(PORTS)))
-    return Settings.load(root, dict(zip(PORTS, ports, strict=True)))
-
-
-INSTALLATION = _install()
+INSTALLATION = throwaway_settings(CHECKOUT)
 # Now, because the conftest modules of web already import what needs Django's settings.
 os.environ |= process_environment(INSTALLATION, os.environ) | {
     "DJANGO_SETTINGS_MODULE": "web.settings"

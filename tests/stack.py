@@ -40,12 +40,20 @@ SETTINGS = {
 # Web publishes nothing itself, and so has no user of the broker.
 NOBODY = "amqp://127.0.0.1:1/warren"
 
+# Given the name of a process and its environment, the environment that it really gets.
+Wiring = Callable[[str, dict[str, str]], dict[str, str]]
+
 
 class Stack:
     """Started once for all tests; a test that stops a part of it starts that again."""
 
     def __init__(
-        self, settings: Settings, broker: Broker, database: Database, directory: Path
+        self,
+        settings: Settings,
+        broker: Broker,
+        database: Database,
+        directory: Path,
+        wiring: Wiring = lambda _, environment: environment,
     ) -> None:
         self.settings = settings
         self.broker = broker
@@ -60,7 +68,7 @@ class Stack:
 
         def process(name: str, ready: Callable[[Process], bool]) -> Process:
             restricted = self.environment | {"BROKER_URL": users.get(name, NOBODY)}
-            return Process(name, commands[name], restricted, directory, ready)
+            return Process(name, commands[name], wiring(name, restricted), directory, ready)
 
         self.web = process("web", lambda _: answers(f"{settings.web_url}/readyz"))
         self.relay = process("relay", says("relay connected"))
