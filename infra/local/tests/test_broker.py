@@ -1,9 +1,13 @@
+from collections.abc import Callable
+
 import amqp
 import httpx
 import pytest
 
 from local.broker import Broker
 from local.errors import LocalError
+
+Power = Callable[[Broker], None]
 
 
 def connect(broker: Broker, vhost: str | None = None, seconds: int = 20) -> amqp.Connection:
@@ -78,14 +82,42 @@ def test_a_vhost_is_made_and_deleted(broker: Broker) -> None:
         broker.delete_vhost("a/b")
 
 
-def test_a_memory_alarm_shows_and_can_be_cleared(broker: Broker) -> None:
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (Broker.raise_memory_alarm, Broker.clear_memory_alarm),
+        (Broker.raise_disk_alarm, Broker.clear_disk_alarm),
+    ],
+)
+def test_an_alarm_shows_and_can_be_cleared(broker: Broker, start: Power, end: Power) -> None:
     check = f"{broker.settings.management_url}health/checks/local-alarms"
-    broker.raise_memory_alarm()
+    start(broker)
     try:
         assert httpx.get(check, trust_env=False).status_code == 503
     finally:
-        broker.clear_memory_alarm()
+        end(broker)
     assert httpx.get(check, trust_env=False).status_code == 200
+
+
+def test_a_wiped_broker_starts_empty(broker: Broker) -> None:
+    broker.create_vhost("lost")
+    with connect(broker) as connection:
+        declare_quorum_queue(connection.channel(), "lost")
+    broker.wipe()
+    assert not broker.running
+    broker.start()
+    with connect(broker) as connection, pytest.raises(amqp.NotFound):
+        connection.channel().queue_declare("lost", passive=True)
+    with pytest.raises(LocalError, match="404"):
+        broker.delete_vhost("lost")
+
+
+def test_all_connections_are_dropped(broker: Broker) -> None:
+    connection = connect(broker)
+    broker.drop_connections()
+    with pytest.raises(amqp.ConnectionForced):
+        connection.drain_events(timeout=10)
+    connect(broker).close()
 
 
 def test_no_secret_is_readable_by_others(broker: Broker) -> None:

@@ -1,5 +1,6 @@
 """A private RabbitMQ node: started, broken in every way that tests need, and stopped."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from local import broker_node
-from local.broker_node import MEMORY_LIMIT, BrokerSettings
+from local.broker_node import DISK_LIMIT, MEMORY_LIMIT, BrokerSettings
 from local.daemon import Daemon
 from local.errors import LocalError
 from local.programs import RabbitMQ
@@ -76,6 +77,23 @@ class Broker:
         self._evaluate("[On(dets, sync, [T]) || T <- On(dets, all, [])]")
         self._node.kill()
 
+    def wipe(self) -> None:
+        """Kill the node and lose its data, as with a lost volume.
+
+        The next start is that of a new node: it has the vhost and user of its settings, and no
+        other user, exchange or queue.
+        """
+        self._node.kill()
+        shutil.rmtree(self.settings.directory / "mnesia", ignore_errors=True)
+        (self.settings.directory / "feature_flags").unlink(missing_ok=True)
+
+    def drop_connections(self) -> None:
+        """Close every client's connection, as `rabbitmqctl close_all_connections` does.
+
+        Clients get `320 CONNECTION_FORCED`; who has lost a permission only now feels it.
+        """
+        self._require('ok = On(rabbit_networking, close_all_connections, [<<"by a test">>])')
+
     def pause(self) -> None:
         """Freeze the node: connections stay open and nothing answers, until `resume`."""
         self._node.pause()
@@ -102,11 +120,18 @@ class Broker:
     def clear_memory_alarm(self) -> None:
         self._limit_memory(f'{{absolute, "{MEMORY_LIMIT}"}}')
 
+    def raise_disk_alarm(self) -> None:
+        """Block every publisher, as a broker whose disk is nearly full does."""
+        self._limit_disk("1000000GB")
+
+    def clear_disk_alarm(self) -> None:
+        self._limit_disk(DISK_LIMIT)
+
     def _limit_memory(self, limit: str) -> None:
-        if not self._evaluate(
-            f"ok = On(vm_memory_monitor, set_vm_memory_high_watermark, [{limit}])"
-        ):
-            raise LocalError("RabbitMQ did not take the new memory limit")
+        self._require(f"ok = On(vm_memory_monitor, set_vm_memory_high_watermark, [{limit}])")
+
+    def _limit_disk(self, free: str) -> None:
+        self._require(f'ok = On(rabbit_disk_monitor, set_disk_free_limit, ["{free}"])')
 
     def _ready(self) -> bool:
         if not _listens(self.settings.amqp_port):
@@ -137,6 +162,10 @@ class Broker:
         something that has ended already. If it cannot be taken off, the stop merely takes longer.
         """
         self._evaluate("On(gen_event, delete_handler, [rabbit_event, rabbit_mgmt_db_handler, []])")
+
+    def _require(self, expression: str) -> None:
+        if not self._evaluate(expression):
+            raise LocalError(f"RabbitMQ did not do what it was asked for: {expression}")
 
     def _evaluate(self, expression: str) -> bool:
         """Evaluate Erlang, where `On(Module, Function, Arguments)` is called in the node.

@@ -13,6 +13,7 @@ from local.programs import RabbitMQ, library_environment
 from local.secret_file import write_secret
 
 MEMORY_LIMIT = "512MB"
+DISK_LIMIT = "50MB"  # publishers are blocked when less is free
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ log.file.rotation.count = 1
 
 # Watermarks relative to the machine make no sense for one of many things that run on it.
 vm_memory_high_watermark.absolute = {MEMORY_LIMIT}
-disk_free_limit.absolute = 50MB
+disk_free_limit.absolute = {DISK_LIMIT}
 # Quorum queues keep their log in memory up to this size; the default equals the limit above.
 raft.wal_max_size_bytes = 32000000
 # A late-acknowledging worker holds its message as long as its task runs: with the default of half
