@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from kombu import Connection, Exchange, Queue
@@ -92,9 +92,22 @@ def marker() -> Exchange:
     return Exchange(f"warren.topology.{fingerprint()}", type="fanout", durable=True)
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """How the broker's topology compares with the declared one.
+
+    ``problems`` name each object that is missing or differs, and how; ``unasked`` are those whose
+    arguments this user may not ask about: the marker answers for them.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
+
+
 def declare(connection: Connection) -> None:
     """Create what is missing. Raises TopologyError if an object exists with other arguments."""
-    differing = [problem for problem in _problems(connection) if "is missing" not in problem]
+    problems = compare(connection).problems
+    differing = [problem for problem in problems if "is missing" not in problem]
     if differing:
         raise TopologyError(_explain(differing))
     with connection.channel() as channel:
@@ -107,11 +120,22 @@ def declare(connection: Connection) -> None:
         marker()(channel).declare()
 
 
+def compare(connection: Connection) -> Comparison:
+    """Ask the broker about each object; of bindings, which cannot be asked for, the marker."""
+    comparison = Comparison()
+    entities: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
+    for entity in entities:
+        _compare(connection, entity, comparison)
+    if not comparison.problems and not _exists(connection, marker()):
+        comparison.problems.append(
+            f"marker {marker().name!r} is missing: another version declared the rest"
+        )
+    return comparison
+
+
 def check(connection: Connection) -> None:
     """Raise TopologyError, naming each object and how it differs from what is declared here."""
-    problems = list(_problems(connection))
-    if not problems and not _exists(connection, marker()):
-        problems.append(f"marker {marker().name!r} is missing: another version declared the rest")
+    problems = compare(connection).problems
     if problems:
         raise TopologyError(_explain(problems))
 
@@ -124,14 +148,17 @@ def _explain(problems: list[str]) -> str:
     return "\n  ".join(["the broker's topology is not the declared one:", *problems, way_out])
 
 
-def _problems(connection: Connection) -> Iterator[str]:
-    entities: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
-    for entity in entities:
-        kind = "queue" if isinstance(entity, Queue) else "exchange"
-        if not _exists(connection, entity):
-            yield f"{kind} {entity.name!r} is missing"
-        elif difference := _difference(connection, entity):
-            yield f"{kind} {entity.name!r} differs: {difference}"
+def _compare(connection: Connection, entity: Exchange | Queue, comparison: Comparison) -> None:
+    kind = "queue" if isinstance(entity, Queue) else "exchange"
+    if not _exists(connection, entity):
+        comparison.problems.append(f"{kind} {entity.name!r} is missing")
+        return
+    try:  # a repeated declaration is refused if an argument differs
+        _declare(connection, entity, passive=False)
+    except PreconditionFailed as error:
+        comparison.problems.append(f"{kind} {entity.name!r} differs: {error.reply_text}")
+    except AccessRefused:
+        comparison.unasked.append(entity.name)
 
 
 def _exists(connection: Connection, entity: Exchange | Queue) -> bool:
@@ -145,17 +172,6 @@ def _exists(connection: Connection, entity: Exchange | Queue) -> bool:
         if entity.name == marker().name:
             raise
     return True
-
-
-def _difference(connection: Connection, entity: Exchange | Queue) -> str:
-    """Ask the broker to compare: a repeated declaration is refused if an argument differs."""
-    try:
-        _declare(connection, entity, passive=False)
-    except PreconditionFailed as error:
-        return str(error.reply_text)
-    except AccessRefused:
-        return ""  # a process with least privilege may not ask; the marker answers for it
-    return ""
 
 
 def _declare(connection: Connection, entity: Exchange | Queue, *, passive: bool) -> None:
