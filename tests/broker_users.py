@@ -3,15 +3,15 @@
 import json
 import secrets
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from local.broker_node import BrokerSettings
 
 from .process import CHECKOUT
-from .wire import Management
+from .wire import RIGHTS, Management
 
 DEFINITIONS = CHECKOUT / "infra/rabbitmq/definitions.json"
-RIGHTS = ("configure", "write", "read")
 
 
 def create(settings: BrokerSettings, management: Management, vhost: str) -> dict[str, str]:
@@ -30,3 +30,14 @@ def create(settings: BrokerSettings, management: Management, vhost: str) -> dict
         topics = {name: grant[name] for name in ("exchange", "write", "read")}
         management.put(f"topic-permissions/{place}/{grant['user']}.{suffix}", topics)
     return addresses
+
+
+def accounts(management: Management) -> dict[str, Any]:
+    """Take down all users, with hashed passwords, and what they may do."""
+    definitions = management.get("definitions")
+    return {part: definitions[part] for part in ("users", "permissions", "topic_permissions")}
+
+
+def restore(management: Management, known: dict[str, Any]) -> None:
+    """Give them to a node that has lost them, as its definitions do at deployment."""
+    management.post("definitions", known)
