@@ -29,8 +29,8 @@ class Environment:
         self._variables = variables
         self._problems: list[str] = []
         stages = (PRODUCTION, DEVELOPMENT)
-        stage = self.choice("WARREN_ENVIRONMENT", options=stages, default=PRODUCTION)
-        self._takes_examples = stage == DEVELOPMENT
+        self.stage = self.choice("WARREN_ENVIRONMENT", options=stages, default=PRODUCTION)
+        self._takes_examples = self.stage == DEVELOPMENT
 
     def text(self, name: str, *, example: str, default: str | None = REQUIRED) -> str:
         """Read a string; an empty one counts as missing unless ``default`` is given."""

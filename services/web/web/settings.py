@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from contracts import logging as warren_logging
-from contracts.settings import Environment
+from contracts.settings import PRODUCTION, Environment
 from contracts.worker import broker_url
 from web.database import connection_settings
 from web.rates import EXAMPLE as RATE_EXAMPLE
@@ -14,6 +14,7 @@ from web.rates import Rate
 BASE_DIR = Path(__file__).parent
 
 env = Environment()
+IN_PRODUCTION = env.stage == PRODUCTION
 
 
 def read_rate(name: str, default: Rate) -> Rate:
@@ -52,6 +53,8 @@ JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
 # Seconds after which a relay that claimed a message counts as dead.
 OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=60)
 OUTBOX_BATCH = env.integer("OUTBOX_BATCH", default=200, minimum=1)
+# Seconds after which a message that is due counts as late: the doctor and /readyz tell of it.
+OUTBOX_LATE = env.seconds("OUTBOX_LATE", default=60)
 COLLECTOR_BATCH = env.integer("COLLECTOR_BATCH", default=500, minimum=1)
 # How many proxies that append to X-Forwarded-For stand before web: the client's address, by which
 # requests are counted, is taken from there. Too high a number lets clients forge it.
