@@ -9,7 +9,7 @@ import pytest
 from kombu import Connection
 
 from contracts import topology
-from contracts.errors import TopologyError
+from contracts.errors import MissingTopologyError, TopologyError
 from local.broker import Broker
 from local.settings import Settings
 from local.supervisor import read_procfile
@@ -110,6 +110,7 @@ def test_a_further_service_hears_of_tasks_without_a_change_in_web(declared: Wire
 def test_the_check_names_what_is_missing_and_what_differs_and_how(spoilt: Wire) -> None:
     with pytest.raises(TopologyError) as refusal:
         topology.check(spoilt.connection)
+    assert not isinstance(refusal.value, MissingTopologyError)  # waiting would not help
     text = str(refusal.value)
     assert "exchange 'warren.results' is missing" in text
     assert "queue 'compute' differs" in text
@@ -117,6 +118,14 @@ def test_the_check_names_what_is_missing_and_what_differs_and_how(spoilt: Wire) 
     assert "'9'" in text
     assert "'3'" in text
     assert "manage.py declare_topology" in text
+
+
+def test_what_is_only_missing_is_told_apart(declared: Wire) -> None:
+    with declared.channel() as channel:
+        channel.queue_delete("compute")
+        channel.exchange_delete("warren.results")
+    with pytest.raises(MissingTopologyError, match="queue 'compute' is missing"):
+        topology.check(declared.connection)
 
 
 def test_what_differs_is_not_declared_over(spoilt: Wire) -> None:

@@ -32,5 +32,9 @@ class TopologyError(WarrenError):
     """The broker's exchanges and queues are not the ones that this version declares."""
 
 
+class MissingTopologyError(TopologyError):
+    """Some of them do not exist and none differs: whoever waits may see them declared."""
+
+
 class SettingsError(WarrenError):
     """Settings are missing or wrong; the message names each with an example."""

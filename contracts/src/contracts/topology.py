@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from kombu import Connection, Exchange, Queue
+from kombu.transport.base import StdChannel
 
-from contracts.errors import TopologyError
+from contracts.errors import MissingTopologyError, TopologyError
 
 SERVICES = ("mailer", "compute")
 
@@ -107,8 +108,7 @@ class Comparison:
 def declare(connection: Connection) -> None:
     """Create what is missing. Raises TopologyError if an object exists with other arguments."""
     problems = compare(connection).problems
-    differing = [problem for problem in problems if "is missing" not in problem]
-    if differing:
+    if differing := _differing(problems):
         raise TopologyError(_explain(differing))
     with connection.channel() as channel:
         for exchange in EXCHANGES:
@@ -124,20 +124,30 @@ def compare(connection: Connection) -> Comparison:
     """Ask the broker about each object; of bindings, which cannot be asked for, the marker."""
     comparison = Comparison()
     entities: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
-    for entity in entities:
-        _compare(connection, entity, comparison)
-    if not comparison.problems and not _exists(connection, marker()):
-        comparison.problems.append(
-            f"marker {marker().name!r} is missing: another version declared the rest"
-        )
+    # The broker closes a channel on which it refuses something; py-amqp opens it again by itself.
+    with connection.channel() as channel:
+        for entity in entities:
+            _compare(channel, entity, comparison)
+        if not comparison.problems and not _exists(channel, marker()):
+            comparison.problems.append(
+                f"marker {marker().name!r} is missing: another version declared the rest"
+            )
     return comparison
 
 
 def check(connection: Connection) -> None:
-    """Raise TopologyError, naming each object and how it differs from what is declared here."""
+    """Compare, and raise TopologyError, which names each object and how it differs.
+
+    It is a MissingTopologyError if nothing differs: what is missing may be declared any time.
+    """
     problems = compare(connection).problems
     if problems:
-        raise TopologyError(_explain(problems))
+        error = TopologyError if _differing(problems) else MissingTopologyError
+        raise error(_explain(problems))
+
+
+def _differing(problems: list[str]) -> list[str]:
+    return [problem for problem in problems if "is missing" not in problem]
 
 
 def _explain(problems: list[str]) -> str:
@@ -148,22 +158,22 @@ def _explain(problems: list[str]) -> str:
     return "\n  ".join(["the broker's topology is not the declared one:", *problems, way_out])
 
 
-def _compare(connection: Connection, entity: Exchange | Queue, comparison: Comparison) -> None:
+def _compare(channel: StdChannel, entity: Exchange | Queue, comparison: Comparison) -> None:
     kind = "queue" if isinstance(entity, Queue) else "exchange"
-    if not _exists(connection, entity):
+    if not _exists(channel, entity):
         comparison.problems.append(f"{kind} {entity.name!r} is missing")
         return
     try:  # a repeated declaration is refused if an argument differs
-        _declare(connection, entity, passive=False)
+        _declare(channel, entity, passive=False)
     except PreconditionFailed as error:
         comparison.problems.append(f"{kind} {entity.name!r} differs: {error.reply_text}")
     except AccessRefused:
         comparison.unasked.append(entity.name)
 
 
-def _exists(connection: Connection, entity: Exchange | Queue) -> bool:
+def _exists(channel: StdChannel, entity: Exchange | Queue) -> bool:
     try:
-        _declare(connection, entity, passive=True)
+        _declare(channel, entity, passive=True)
     except NotFound:
         return False
     except AccessRefused:
@@ -174,9 +184,8 @@ def _exists(connection: Connection, entity: Exchange | Queue) -> bool:
     return True
 
 
-def _declare(connection: Connection, entity: Exchange | Queue, *, passive: bool) -> None:
-    with connection.channel() as channel:  # its own: the broker closes a channel that it refuses
-        if isinstance(entity, Queue):
-            entity(channel).queue_declare(passive=passive)
-        else:
-            entity(channel).declare(passive=passive)
+def _declare(channel: StdChannel, entity: Exchange | Queue, *, passive: bool) -> None:
+    if isinstance(entity, Queue):
+        entity(channel).queue_declare(passive=passive)
+    else:
+        entity(channel).declare(passive=passive)
