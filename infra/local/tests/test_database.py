@@ -36,6 +36,29 @@ def test_a_commit_survives_the_kill_of_the_server(database: Database) -> None:
         connection.execute("DROP TABLE survivor")
 
 
+def test_a_commit_survives_an_immediate_stop_by_recovery(database: Database) -> None:
+    with connect(database.settings.url("first")) as connection:
+        connection.execute("CREATE TABLE recovered AS SELECT 42 AS answer")
+    database.stop_immediately()
+    assert not database.running
+    database.start()
+    assert "automatic recovery in progress" in database.log.read_text()
+    with connect(database.settings.url("first")) as connection:
+        assert connection.execute("SELECT answer FROM recovered").fetchone() == (42,)
+        connection.execute("DROP TABLE recovered")
+
+
+def test_only_the_connections_of_one_role_are_terminated(database: Database) -> None:
+    with (
+        connect(database.settings.url("first")) as first,
+        connect(database.settings.url("second")) as second,
+    ):
+        assert database.terminate_connections("first") == 1
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            first.execute("SELECT 1")
+        assert second.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_writes_wait_for_the_disk(database: Database) -> None:
     with connect(database.settings.url("first")) as connection:
         assert connection.execute("SHOW fsync").fetchone() == ("on",)

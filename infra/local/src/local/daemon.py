@@ -88,14 +88,17 @@ class Daemon:
                 )
             time.sleep(POLL_SECONDS)
 
-    def stop(self, seconds: float) -> None:
-        """End the program in its own orderly way; kill it if that takes longer than `seconds`."""
+    def stop(self, seconds: float, number: signal.Signals | None = None) -> None:
+        """End the program in its own orderly way; kill it if that takes longer than `seconds`.
+
+        Another signal than the usual one is another way of that program's.
+        """
         identity = self._identity()
         if identity is None:
             self.kill()  # what its main process may have left
             return
         self.resume()  # a stopped program would not see the signal
-        self._signal(identity, self._stop_signal)
+        self._signal(identity, number or self._stop_signal)
         if not self._gone([identity], seconds):
             self.kill()
         self._record.unlink(missing_ok=True)

@@ -5,7 +5,8 @@ import pwd
 import secrets
 import signal
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -57,6 +58,7 @@ class DatabaseSettings:
     directory: Path
     port: int  # on 127.0.0.1
     roles: tuple[Role, ...]
+    options: Mapping[str, str] = field(default_factory=dict)  # of the server, by name
 
     def url(self, role: str, database: str | None = None) -> str:
         """The address, with password, of the role's own database or of another one."""
@@ -71,7 +73,7 @@ class Database:
     def __init__(self, settings: DatabaseSettings, programs: PostgreSQL) -> None:
         self.settings = settings
         self._programs = programs
-        self._data = settings.directory / "data"
+        self.data = settings.directory / "data"
         self._superuser_file = settings.directory / "superuser-password"
         self._server = Daemon("postgres", settings.directory, signal.SIGINT)  # SIGINT: fast stop
         self._environment = {
@@ -94,12 +96,12 @@ class Database:
         Afterwards every role and its database exist, with the passwords of the settings.
         """
         if not self.running:
-            if not (self._data / "PG_VERSION").exists():
+            if not (self.data / "PG_VERSION").exists():
                 self._initialise()
             self._check_owner()
-            options = {**OPTIONS, "port": str(self.settings.port)}
+            options = {**OPTIONS, **self.settings.options, "port": str(self.settings.port)}
             assignments = [f"--{name}={value}" for name, value in options.items()]
-            command = [f"{self._programs.programs}/postgres", "-D", f"{self._data}", *assignments]
+            command = [f"{self._programs.programs}/postgres", "-D", f"{self.data}", *assignments]
             self._server.launch(command, self._environment, *_privileges())
         self._server.wait_until(self._ready, seconds)
         self._create_roles()
@@ -110,6 +112,17 @@ class Database:
     def kill(self) -> None:
         """Kill the server and its backends as a power cut would; `start` brings them back."""
         self._server.kill()
+
+    def stop_immediately(self) -> None:
+        """Stop without a checkpoint (SIGQUIT), so that the next start has to recover."""
+        self._server.stop(STOP_SECONDS, signal.SIGQUIT)
+
+    def terminate_connections(self, role: str) -> int:
+        """Disconnect all clients of a role in the middle of what they do; says how many."""
+        query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = %s"
+        with self._superuser() as connection:
+            [count] = connection.execute(query, [role]).fetchone() or (0,)
+        return int(count)
 
     def pause(self) -> None:
         """Freeze the server and its backends: nothing answers, until `resume`."""
@@ -142,13 +155,13 @@ class Database:
             )
 
     def _initialise(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_secret(self._superuser_file, secrets.token_urlsafe(32))
         if os.geteuid() == 0:
-            os.chown(self._data, _owner().pw_uid, _owner().pw_gid)
+            os.chown(self.data, _owner().pw_uid, _owner().pw_gid)
         command = [
             *_as_owner(),
-            *(f"{self._programs.programs}/initdb", "--pgdata", f"{self._data}"),
+            *(f"{self._programs.programs}/initdb", "--pgdata", f"{self.data}"),
             *("--username", SUPERUSER, "--pwfile", f"{self._superuser_file}"),
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"),
         ]
@@ -159,11 +172,11 @@ class Database:
             raise LocalError(f"PostgreSQL could not make its files:\n{result.stderr.strip()}")
 
     def _check_owner(self) -> None:
-        holder = self._data.stat().st_uid
+        holder = self.data.stat().st_uid
         if holder != _owner().pw_uid:
             name = pwd.getpwuid(holder).pw_name
             raise LocalError(
-                f"{self._data} belongs to {name}: it was made by another user or by root. "
+                f"{self.data} belongs to {name}: it was made by another user or by root. "
                 "Run as that user, or let it run `make clean` first."
             )
 
