@@ -69,10 +69,13 @@ class TaskContract(Generic[P]):
         except msgspec.ValidationError as error:
             raise MalformedMessageError(f"{self.name}: {error}") from error
 
+    def redact(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return keyword arguments with those hidden that may not be shown."""
+        return {name: value if name in self.shown else "…" for name, value in arguments.items()}
+
     def shown_arguments(self, arguments: dict[str, Any]) -> str:
         """Describe keyword arguments for Flower, without the fields that it may not show."""
-        shown = {name: value if name in self.shown else "…" for name, value in arguments.items()}
-        return repr(shown)[:1024]
+        return repr(self.redact(arguments))[:1024]
 
 
 SEND_EMAIL = TaskContract("mailer.send_email", SendEmail, frozenset({"email_id", "template"}))

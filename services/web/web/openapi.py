@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
+from rest_framework.permissions import AllowAny, IsAuthenticated
 
 from web.problems.document import MEDIA_TYPE
 
@@ -80,6 +81,11 @@ class ProblemAutoSchema(AutoSchema):
             problems["400"] = "A parameter is not right; see `errors`."
         if self.view.get_authenticators():
             problems["401"] = "There is no valid access token."
+        if any(
+            not isinstance(needed, (AllowAny, IsAuthenticated))
+            for needed in self.view.get_permissions()
+        ):
+            problems["403"] = "The account may not do this."
         if "{" in self.path:
             problems["404"] = "It does not exist, or is not yours."
         if self.view.get_throttles():

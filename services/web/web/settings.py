@@ -187,6 +187,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobState": "web.jobs.models.Job.State",
         "MailState": "web.mail.models.Email.State",
+        "DeadLetterState": "web.messaging.models.DeadLetter.State",
     },
 }
 

@@ -12,6 +12,7 @@ api = [
     path("", include("web.accounts.urls")),
     path("", include("web.mail.urls")),
     path("", include("web.jobs.urls")),
+    path("", include("web.messaging.urls")),
 ]
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),

@@ -3,11 +3,11 @@
 from django.contrib import admin
 
 from web.jobs.models import Computation, Job
-from web.messaging.admin import ReadOnlyAdmin
+from web.messaging.admin import ReadOnlyAdmin, TaskAdmin
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnlyAdmin):
+class JobAdmin(TaskAdmin):
     """All users' jobs."""
 
     list_display = ["id", "owner", "computation", "state", "attempt", "worker", "created_at",

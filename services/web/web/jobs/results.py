@@ -17,6 +17,7 @@ from web.messaging.ordering import latest, phase
 from web.messaging.retries import RetryPolicy
 from web.messaging.wakeup import JOBS_CHANNEL, MAX_PAYLOAD, notify
 
+MODEL = Job
 STATES = {
     TaskState.STARTED: Job.State.RUNNING,
     TaskState.PROGRESS: Job.State.RUNNING,
@@ -82,19 +83,19 @@ def apply(events: Sequence[TaskEvent]) -> None:
     transaction.on_commit(lambda: _tell_waiting(final), robust=True)
 
 
-def replay(job_id: UUID) -> int | None:
-    """Queue a failed job again for an operator; see ``web.messaging.handlers.Handler``."""
-    job = Job.objects.select_for_update().filter(pk=job_id).first()
-    if job is None or job.cancelled_by_user or job.state == Job.State.SUCCEEDED:
-        return None
-    Job.objects.filter(pk=job_id).update(
+def replay(job_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Queue failed jobs again for an operator; see ``web.messaging.handlers.Handler``."""
+    # Locked in the order of their ids, as the collector does it.
+    failed = Job.objects.select_for_update().filter(pk__in=job_ids, state=Job.State.FAILED)
+    runs = dict(failed.order_by("pk").values_list("pk", "attempt"))
+    Job.objects.filter(pk__in=runs).update(
         state=Job.State.QUEUED,
         error_type="",
         error_message="",
         queued_at=timezone.now(),
         finished_at=None,
     )
-    return job.attempt
+    return runs
 
 
 def furthest(events: Sequence[TaskEvent]) -> dict[tuple[str, int], Progress]:

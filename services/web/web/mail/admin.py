@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from web.mail.models import Email, EmailAttempt
-from web.messaging.admin import ReadOnlyAdmin
+from web.messaging.admin import TaskAdmin
 
 
 class EmailAttemptInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -25,7 +25,7 @@ class EmailAttemptInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Email)
-class EmailAdmin(ReadOnlyAdmin):
+class EmailAdmin(TaskAdmin):
     """All mails."""
 
     list_display = ["id", "created_at", "template", "recipient", "state", "attempt",
@@ -34,7 +34,7 @@ class EmailAdmin(ReadOnlyAdmin):
     search_fields = ["id", "recipient", "message_id"]
     date_hierarchy = "created_at"
     show_full_result_count = False  # counting a million rows takes longer than showing a page
-    fields = ["id", "user", "template", "recipient", "state", "attempt", "answer", "message_id",
-              "uncertain", "created_at", "queued_at", "next_attempt_at", "sent_at",
+    fields = ["id", "user", "template", "recipient", "state", "attempt", "answer", "dead_letters",
+              "message_id", "uncertain", "created_at", "queued_at", "next_attempt_at", "sent_at",
               "failed_at"]  # fmt: skip
     inlines = [EmailAttemptInline]

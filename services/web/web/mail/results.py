@@ -16,6 +16,7 @@ from web.mail.models import Email
 from web.messaging.ordering import latest, phase
 from web.messaging.retries import RetryPolicy
 
+MODEL = Email
 STATES = {
     TaskState.STARTED: Email.State.SENDING,
     TaskState.PROGRESS: Email.State.SENDING,
@@ -70,15 +71,19 @@ def apply(events: Sequence[TaskEvent]) -> None:
         cursor.execute(ERASE, [REPEATABLE_FOR.total_seconds()])
 
 
-def replay(email_id: UUID) -> int | None:
-    """Queue a mail again for an operator; see ``web.messaging.handlers.Handler``."""
-    email = Email.objects.select_for_update().filter(pk=email_id).first()
-    if email is None or email.state == Email.State.SENT:
-        return None
-    email.state, email.answer = Email.State.QUEUED, ""
-    email.queued_at, email.failed_at, email.next_attempt_at = timezone.now(), None, None
-    email.save(update_fields=["state", "answer", "queued_at", "failed_at", "next_attempt_at"])
-    return email.attempt
+def replay(email_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Queue failed mails again for an operator; see ``web.messaging.handlers.Handler``."""
+    # Locked in the order of their ids, as the collector does it.
+    failed = Email.objects.select_for_update().filter(pk__in=email_ids, state=Email.State.FAILED)
+    runs = dict(failed.order_by("pk").values_list("pk", "attempt"))
+    Email.objects.filter(pk__in=runs).update(
+        state=Email.State.QUEUED,
+        answer="",
+        queued_at=timezone.now(),
+        failed_at=None,
+        next_attempt_at=None,
+    )
+    return runs
 
 
 def _columns(winners: dict[UUID, TaskEvent]) -> dict[str, list[Any]]:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from kombu import Connection, Consumer, Message
+from kombu.transport import pyamqp
 
 from contracts import topology
 from contracts.liveness import LivenessFile
@@ -23,10 +24,11 @@ from contracts.results import (
 )
 from web.jobs import catalogue
 from web.messaging import dead_letters, handlers
-from web.messaging.dead_letters import Corpse
+from web.messaging.dead_letters import LONGEST_DETAIL, UNDECODABLE, Corpse
 from web.messaging.lifecycle import DATABASE_ERRORS, StopSignal
 from web.messaging.models import DeadLetter
 from web.messaging.publisher_app import app
+from web.messaging.storable import storable_text
 
 log = structlog.get_logger("web.collector")
 HEARTBEAT = 20  # seconds
@@ -62,6 +64,15 @@ def collect(stop: StopSignal, liveness: LivenessFile) -> None:
                 messages[-1].ack(multiple=True)
 
 
+class RawMessage(pyamqp.Message):
+    """A message as it came. If its header says that it is compressed, it may not be, or a bomb."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.errors = [None]  # kombu unpacks only what has none
+        super().__init__(*args, **options)
+        self.errors = []
+
+
 class Inbox:
     """Consumes both of web's queues on one channel."""
 
@@ -69,6 +80,8 @@ class Inbox:
         self._connection = connection
         self._received: list[Message] = []
         channel: Any = connection.channel()  # py-amqp's, which has no types
+        channel.auto_decode = False  # a body may be anything, whatever encoding it claims to have
+        channel.Message = RawMessage
         channel.basic_qos(0, settings.COLLECTOR_BATCH, False)
         self._consumer = Consumer(
             channel,
@@ -149,7 +162,7 @@ def _sort(messages: Sequence[Message]) -> Batch:
                 batch.catalogues.append(msgspec.json.decode(_body(message), type=Catalogue))
             else:
                 batch.events.append(_event(message))
-        except (msgspec.DecodeError, ValueError) as error:
+        except (*UNDECODABLE, ValueError) as error:
             batch.letters.append(_unusable(message, str(error)))
     return batch
 
@@ -171,12 +184,19 @@ def _routing_key(message: Message) -> str:
 
 def _corpse(message: Message) -> Corpse:
     properties = _properties(message)
-    return Corpse(dict(message.headers), properties, _body(message), _routing_key(message))
+    info = message.delivery_info
+    return Corpse(
+        dict(message.headers),
+        properties,
+        _body(message),
+        _routing_key(message),
+        exchange=info["exchange"],
+        redelivered=info["redelivered"],
+    )
 
 
 def _body(message: Message) -> bytes:
-    body = message.body or b""  # amqp hands out text where it can
-    return body if isinstance(body, bytes) else body.encode()
+    return cast("bytes", message.body or b"")
 
 
 def _properties(message: Message) -> dict[str, Any]:
@@ -190,6 +210,7 @@ def _properties(message: Message) -> dict[str, Any]:
 
 def _unusable(message: Message, detail: str) -> DeadLetter:
     letter = dead_letters.describe(_corpse(message))
-    letter.reason, letter.detail, letter.queue = "malformed", detail, topology.WEB_RESULTS.name
-    letter.exchange = topology.RESULTS.name
+    letter.reason, letter.detail = dead_letters.MALFORMED, storable_text(detail, LONGEST_DETAIL)
+    if _is_result(message):
+        letter.queue = topology.WEB_RESULTS.name
     return letter

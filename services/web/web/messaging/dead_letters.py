@@ -1,4 +1,4 @@
-"""Dead letters: what nobody could handle becomes a row, and an operator replays or discards it."""
+"""Dead letters: what nobody could handle becomes a row. See ``web.messaging.repair``."""
 
 import hashlib
 import json
@@ -6,70 +6,90 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
-from django.db import transaction
-from django.utils import timezone
 
 from contracts import topology
 from contracts.errors import MalformedMessageError
 from contracts.results import TaskError, TaskState
 from contracts.tasks import TASKS
-from web.messaging import handlers, outbox
+from web.messaging import handlers
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.messaging.ordering import DeadLetterEvent
+from web.messaging.storable import storable_json, storable_text
 
 CRASHED = "delivery_limit"
-# Where the relay may publish; another exchange, which a forged message may name, would hold it up.
-REPLAYABLE = {topology.TASKS.name, topology.RESULTS.name, ""}
-
-
-class NotReplayableError(Exception):
-    """The dead letter has been dealt with, or its task has ended well or is gone."""
+UNROUTED = "unrouted"
+MISPLACED = "misplaced"
+MALFORMED = "malformed"
+# What a body can do to its decoder; an endless nesting is a RecursionError.
+UNDECODABLE = (msgspec.DecodeError, MalformedMessageError, UnicodeDecodeError, RecursionError)
+DELIVERY_COUNT = "x-delivery-count"
+COUNTED = {DELIVERY_COUNT, "x-acquired-count"}  # grow with each delivery
+LONGEST_DETAIL = 1000  # characters
+MOST_RETRIES = 1_000_000  # far more than there ever are: the header may be forged
 
 
 @dataclass(frozen=True)
 class Corpse:
-    """A message as it came out of ``web.dead``."""
+    """A message as it came out of ``web.dead``.
+
+    ``exchange`` is where it was published to last: ``warren.dead`` by a queue that gave it up.
+    ``redelivered`` says that a collector may have seen it before.
+    """
 
     headers: dict[str, Any]
     properties: dict[str, Any]
     body: bytes
     routing_key: str
+    exchange: str = topology.DEAD.name
+    redelivered: bool = False
 
     @property
-    def deaths(self) -> list[dict[str, Any]]:
-        """RabbitMQ's record of how it died, latest first.
+    def death(self) -> dict[str, Any]:
+        """RabbitMQ's record of its latest death; empty if it did not die in a queue.
 
+        Only a message that comes through ``warren.dead`` has one that is not forged.
         Source: https://www.rabbitmq.com/docs/dlx#effects
         """
-        deaths = self.headers.get("x-death") or []
-        return [death for death in deaths if isinstance(death, dict)]
+        deaths = self.headers.get("x-death")
+        if self.exchange != topology.DEAD.name or not isinstance(deaths, list):
+            return {}
+        return next((death for death in deaths if isinstance(death, dict)), {})
 
 
 def describe(corpse: Corpse) -> DeadLetter:
     """Work out what a dead message was and why it died; the row is not saved yet."""
-    death = corpse.deaths[0] if corpse.deaths else {}
-    reason, detail = _diagnose(corpse, str(death.get("reason", "unrouted")))
-    headers = json.loads(json.dumps(corpse.headers, default=str))
-    return DeadLetter(
+    death = corpse.death
+    reason, detail = _diagnose(corpse)
+    letter = DeadLetter(
         fingerprint=_fingerprint(corpse),
-        reason=reason,
-        detail=detail,
-        task=str(corpse.headers.get("task", ""))[:200],
+        reason=storable_text(reason, 40),
+        detail=storable_text(detail, LONGEST_DETAIL),
+        task=_task(corpse.headers),
         task_id=_task_id(corpse.headers),
-        queue=str(death.get("queue", "")),
-        exchange=str(death.get("exchange", topology.TASKS.name)),
-        routing_key=corpse.routing_key,
-        headers=headers,
-        properties=json.loads(json.dumps(corpse.properties, default=str)),
+        queue=storable_text(death.get("queue", "")),
+        exchange=storable_text(death.get("exchange", corpse.exchange)),
+        routing_key=storable_text(corpse.routing_key),
+        headers=storable_json(corpse.headers),
+        properties=storable_json(corpse.properties),
         body=corpse.body,
     )
+    # Each message of the outbox has a number of its own, by which equal ones can be told apart.
+    letter.is_new = not corpse.redelivered and "outbox_id" not in corpse.headers
+    return letter
 
 
 def store(letters: Sequence[DeadLetter]) -> None:
     """Save dead letters; one that is already known, because it was delivered twice, is skipped."""
+    new = [letter for letter in letters if letter.is_new]
+    equal = DeadLetter.objects.filter(fingerprint__in=[letter.fingerprint for letter in new])
+    known = set(equal.values_list("fingerprint", flat=True)) if new else set()
+    for letter in new:
+        if letter.fingerprint in known:  # another message, though it says the same
+            letter.fingerprint = uuid4().hex
+        known.add(letter.fingerprint)
     DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
 
 
@@ -77,12 +97,11 @@ def event_of(letter: DeadLetter) -> DeadLetterEvent | None:
     """Say what the death of a message means for its job or mail, if it belonged to one."""
     if letter.task_id is None or letter.task not in TASKS:
         return None
-    retries = int(letter.headers.get("retries") or 0)
     return DeadLetterEvent(
         task_id=str(letter.task_id),
         task=letter.task,
         state=TaskState.FAILURE,
-        attempt=retries + _deliveries(letter) + 1,
+        attempt=_count(letter.headers.get("retries")) + _deliveries(letter) + 1,
         worker="",
         at=datetime.now(UTC),
         error=TaskError("DeadLetter", f"{letter.reason}: {letter.detail}"),
@@ -94,8 +113,8 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
     letter = DeadLetter(
         fingerprint=hashlib.sha256(f"outbox {message.pk}".encode()).hexdigest(),
         reason=reason,
-        detail=detail,
-        task=message.headers.get("task", ""),
+        detail=storable_text(detail, LONGEST_DETAIL),
+        task=_task(message.headers),
         task_id=message.task_id,
         exchange=message.exchange,
         routing_key=message.routing_key,
@@ -109,71 +128,23 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
         handler.apply([event])
 
 
-@transaction.atomic
-def replay(letter_id: int, by: str) -> None:
-    """Send a dead letter's message again, as it was, through the outbox.
-
-    Args:
-        letter_id: of a letter that waits.
-        by: who decided so, for the record.
-
-    Raises NotReplayableError.
-    """
-    letter = _waiting(letter_id)
-    if letter.exchange not in REPLAYABLE:
-        raise NotReplayableError(f"nothing of ours is published to {letter.exchange!r}")
-    headers = {name: value for name, value in letter.headers.items() if not name.startswith("x-")}
-    handler = handlers.find(letter.task)
-    if handler and letter.task_id:
-        runs = handler.replay(letter.task_id)
-        if runs is None:
-            raise NotReplayableError("its task has ended well, was cancelled, or is gone")
-        headers["retries"] = runs  # so that the new run's results outrank the old ones
-    outbox.resend(
-        task_id=letter.task_id,
-        exchange=letter.exchange,
-        routing_key=letter.routing_key,
-        headers=headers,
-        properties=letter.properties,
-        body=bytes(letter.body),
-    )
-    _close(letter, DeadLetter.State.REPLAYED, by)
-
-
-@transaction.atomic
-def discard(letter_id: int, by: str) -> None:
-    """Give a dead letter up; it stays on record. Raises NotReplayableError if dealt with before."""
-    _close(_waiting(letter_id), DeadLetter.State.DISCARDED, by)
-
-
-def _waiting(letter_id: int) -> DeadLetter:
-    letter = DeadLetter.objects.select_for_update().filter(pk=letter_id).first()
-    if letter is None:
-        raise NotReplayableError("there is no such dead letter")
-    if letter.state != DeadLetter.State.WAITING:
-        raise NotReplayableError(f"it has already been {letter.state}")
-    return letter
-
-
-def _close(letter: DeadLetter, state: DeadLetter.State, by: str) -> None:
-    letter.state, letter.handled_at, letter.handled_by = state, timezone.now(), by
-    letter.body = b""  # it may hold secrets, and nobody needs it any more
-    letter.save(update_fields=["state", "handled_at", "handled_by", "body"])
-
-
-def _diagnose(corpse: Corpse, reason: str) -> tuple[str, str]:
+def _diagnose(corpse: Corpse) -> tuple[str, str]:
     """Explain a death to an operator, without a value from the message's body."""
+    if corpse.exchange == topology.TASKS.name:  # by way of its alternate exchange
+        return UNROUTED, f"no queue is bound to {corpse.routing_key!r}"
+    reason = storable_text(corpse.death.get("reason", MISPLACED))
     if reason == CRASHED:
         return reason, f"crashed its worker {topology.TASK_DELIVERY_LIMIT + 1} times"
-    if reason == "unrouted":
-        return reason, f"no queue is bound to {corpse.routing_key!r}"
-    if reason != "rejected":
+    if reason not in ("rejected", MISPLACED):
         return reason, f"RabbitMQ dropped it: {reason}"
+    came = "" if corpse.death else f"it came straight to {corpse.exchange or corpse.routing_key}"
     try:
         _decode(corpse)
-    except (msgspec.DecodeError, MalformedMessageError, UnicodeDecodeError) as error:
-        return "malformed", str(error)
-    return reason, "its task ended with an error that is no answer; its job or mail names it"
+    except UNDECODABLE as error:
+        return MALFORMED, f"{came}; {error}" if came else str(error)
+    return reason, came or (
+        "its task ended with an error that is no answer; its job or mail names it"
+    )
 
 
 def _decode(corpse: Corpse) -> None:
@@ -193,24 +164,30 @@ def _decode(corpse: Corpse) -> None:
 def _deliveries(letter: DeadLetter) -> int:
     if letter.reason == CRASHED:
         return topology.TASK_DELIVERY_LIMIT
-    return int(letter.headers.get("x-delivery-count") or 0)
+    return _count(letter.headers.get(DELIVERY_COUNT))
+
+
+def _count(header: object) -> int:
+    return header if isinstance(header, int) and 0 <= header <= MOST_RETRIES else 0
+
+
+def _task(headers: dict[str, Any]) -> str:
+    return storable_text(headers.get("task") or "", 200)
 
 
 def _task_id(headers: dict[str, Any]) -> UUID | None:
     try:
-        return UUID(str(headers.get("id")))
+        return UUID(storable_text(headers.get("id")))
     except ValueError:
         return None
 
 
 def _fingerprint(corpse: Corpse) -> str:
-    death = corpse.deaths[0] if corpse.deaths else {}
-    identity = [
-        corpse.routing_key,
-        corpse.properties.get("correlation_id"),
-        death.get("queue"),
-        death.get("time"),
-        death.get("count"),
-        corpse.headers.get("retries"),
-    ]
-    return hashlib.sha256(repr(identity).encode() + corpse.body).hexdigest()
+    """Digest all that stays the same when RabbitMQ delivers the message again.
+
+    The record of its death is a part of it, but its time has whole seconds only.
+    """
+    headers = {name: value for name, value in corpse.headers.items() if name not in COUNTED}
+    identity = [corpse.exchange, corpse.routing_key, corpse.properties, headers]
+    text = json.dumps(storable_json(identity), sort_keys=True)
+    return hashlib.sha256(text.encode() + corpse.body).hexdigest()

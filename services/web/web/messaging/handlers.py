@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+from django.db.models import Model
+
 from contracts.results import TaskEvent
 
 
 class Handler(Protocol):
     """What an app registers for a task that it sends."""
+
+    @property
+    def MODEL(self) -> type[Model]:  # noqa: N802 -- a constant of the module that implements it
+        """The rows that have the ids of the tasks."""
 
     def apply(self, events: Sequence[TaskEvent]) -> None:
         """Bring rows up to date, inside of the collector's transaction.
@@ -16,10 +22,10 @@ class Handler(Protocol):
         ``events`` are all of one batch, in any order, with duplicates, of known and unknown rows.
         """
 
-    def replay(self, task_id: UUID) -> int | None:
-        """Set a row back to queued and return the number of its runs so far.
+    def replay(self, task_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Set rows that have failed back to queued and return the number of runs of each so far.
 
-        None means that it is not to be run again, because it is gone or has ended well.
+        Those that are not returned are not to be run again.
         """
 
 

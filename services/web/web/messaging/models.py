@@ -59,6 +59,8 @@ class DeadLetter(models.Model):
     handled_at = models.DateTimeField(null=True)
     handled_by = models.TextField(blank=True, default="")
 
+    is_new = False  # of one not yet saved: no collector can have stored it before
+
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [

@@ -4,40 +4,82 @@ import json
 from typing import Any
 
 import msgspec
+from django.db.models import Model
+from django.urls import reverse
 
 from contracts.tasks import TASKS
+from web.messaging import handlers
 from web.messaging.models import DeadLetter
+from web.messaging.storable import storable_json
+
+HIDDEN = "…"
+# Others may hold anything: a Celery that is not ours sends a task's arguments in two more headers.
+SHOWN_HEADERS = {
+    "task", "id", "root_id", "parent_id", "group", "lang", "origin", "retries", "timelimit",
+    "eta", "expires", "ignore_result", "outbox_id", "request_id",
+    "x-death", "x-delivery-count", "x-acquired-count",
+    "x-first-death-queue", "x-first-death-reason", "x-first-death-exchange",
+    "x-last-death-queue", "x-last-death-reason", "x-last-death-exchange",
+}  # fmt: skip
+DEATH = ("queue", "reason", "count", "time", "exchange", "routing-keys")
 
 
-def shown_arguments(letter: DeadLetter) -> str:
-    """Describe the task's arguments: the fields that its contract shows, the others hidden."""
-    if not letter.body:
-        return "erased when it was dealt with"
+def shown_arguments(letter: DeadLetter) -> dict[str, Any] | None:
+    """Return the task's arguments, of which only what its contract shows can be read.
+
+    None if the body is no message of a task of ours, or has been erased.
+    """
     contract = TASKS.get(letter.task)
     try:
         _args, arguments, _embed = msgspec.json.decode(bytes(letter.body))
-    except (msgspec.DecodeError, ValueError, TypeError):
-        return f"{len(letter.body)} bytes that are no task message"
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+        return None
     if contract is None or not isinstance(arguments, dict):
-        return f"{len(letter.body)} bytes for an unknown task"
-    return contract.shown_arguments(arguments)
+        return None
+    shown: dict[str, Any] = storable_json(contract.redact(arguments))
+    return shown
 
 
-def shown_message(letter: DeadLetter) -> str:
-    """Describe a dead letter with all that may be shown of it, one field a line."""
-    fields: dict[str, Any] = {
-        "state": letter.state,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "task": letter.task,
-        "task id": letter.task_id,
-        "arguments": shown_arguments(letter),
-        "queue": letter.queue,
-        "exchange": letter.exchange,
-        "routing key": letter.routing_key,
-        "arrived": letter.created_at,
-        "handled": letter.handled_at,
-        "handled by": letter.handled_by,
-        "headers": json.dumps(letter.headers, indent=2, sort_keys=True),
+def shown_body(letter: DeadLetter) -> str:
+    """Describe the body to people."""
+    arguments = shown_arguments(letter)
+    if arguments is not None:
+        return pretty(arguments)
+    if not letter.body and letter.state != DeadLetter.State.WAITING:
+        return "erased when it was dealt with"
+    return f"{len(letter.body)} bytes that are no message of a known task"
+
+
+def shown_headers(letter: DeadLetter) -> dict[str, Any]:
+    """Return the message's headers, of which only those that Warren and RabbitMQ set are shown."""
+    return {
+        name: value if name in SHOWN_HEADERS else HIDDEN for name, value in letter.headers.items()
     }
-    return "\n".join(f"{name + ':':<13} {value}" for name, value in fields.items())
+
+
+def deaths(letter: DeadLetter) -> list[dict[str, Any]]:
+    """Return RabbitMQ's record of how the message died, latest first."""
+    recorded = letter.headers.get("x-death")
+    found = recorded if isinstance(recorded, list) else []
+    return [
+        {name.replace("-", "_"): death.get(name) for name in DEATH}
+        for death in found
+        if isinstance(death, dict)
+    ]
+
+
+def subject(letter: DeadLetter) -> Model | None:
+    """Return the job or mail that the message belonged to, if there still is one."""
+    handler = handlers.find(letter.task)
+    return handler.MODEL._default_manager.filter(pk=letter.task_id).first() if handler else None
+
+
+def admin_page(row: Model) -> str:
+    """Return the path of a row's page in the admin."""
+    meta = row._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+
+
+def pretty(value: Any) -> str:
+    """Return JSON for people."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -182,7 +182,7 @@ def test_a_replayed_job_is_tried_as_long_as_a_new_one(job: Job) -> None:
         created_at="2001-01-01T00:00Z", queued_at="2001-01-01T00:00Z", state="failed", attempt=2
     )
     with transaction.atomic():
-        assert results.replay(job.id) == 2
+        assert results.replay([job.id]) == {job.id: 2}
     apply(event(job.id, S.RETRY, 3))
     job.refresh_from_db()
     assert job.state == "queued"

@@ -161,7 +161,7 @@ def test_a_batch_costs_as_many_statements_as_a_single_result() -> None:
 def test_an_operator_can_repeat_a_failed_mail() -> None:
     email = make_mail()
     arrive(event(email.id, "STARTED"), event(email.id, "FAILURE", 4, dead=True))
-    assert results.replay(email.id) == 4
+    assert results.replay([email.id]) == {email.id: 4}
     email.refresh_from_db()
     assert (email.state, email.answer, email.failed_at) == ("queued", "", None)
     email = deferred(email, 5)  # a whole day of attempts begins anew
@@ -174,8 +174,7 @@ def test_an_operator_can_repeat_a_failed_mail() -> None:
 def test_a_mail_that_was_sent_or_is_gone_is_not_repeated() -> None:
     email = make_mail()
     arrive(event(email.id, "SUCCESS"))
-    assert results.replay(email.id) is None
-    assert results.replay(uuid4()) is None
+    assert results.replay([email.id, uuid4()]) == {}
     assert Email.objects.get().state == "sent"
 
 

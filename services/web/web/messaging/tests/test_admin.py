@@ -11,7 +11,7 @@ from web.accounts.models import User
 from web.jobs.tests.factories import make_computation, make_job, make_user
 from web.messaging import dead_letters, outbox
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.tests.test_dead_letters import corpse, save
+from web.messaging.tests.factories import corpse, save
 
 pytestmark = pytest.mark.django_db
 LETTERS = reverse("admin:messaging_deadletter_changelist")

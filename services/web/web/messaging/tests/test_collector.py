@@ -1,5 +1,7 @@
 """The collector against a real broker: nothing that arrives is lost, and nothing stops it."""
 
+import gzip
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -113,6 +115,37 @@ def test_what_the_relay_could_not_route_fails_its_job(amqp: Connection, job: Job
     assert job.state == "failed"
     assert job.error is not None
     assert "nobody.knows" in job.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "claims"),
+    [
+        (gzip.compress(b"0" * 1000), {"headers": {"compression": "gzip"}}),
+        (b"rubbish", {"headers": {"compression": "gzip"}}),
+        ("ä".encode("utf-16"), {"content_encoding": "utf-16"}),
+    ],
+)
+def test_a_body_is_kept_as_it_came_whatever_is_said_of_it(
+    amqp: Connection, body: bytes, claims: dict[str, Any]
+) -> None:
+    properties = {"content_type": "text/plain", "content_encoding": "binary"} | claims
+    amqp.Producer(auto_declare=False).publish(
+        body, exchange="", routing_key=topology.WEB_DEAD.name, **properties
+    )
+    apply(receive(amqp, 1))
+    letter = DeadLetter.objects.get()
+    assert bytes(letter.body) == body
+    assert letter.reason == "malformed"
+    assert letter.detail.startswith("it came straight to web.dead; ")
+
+
+def test_what_is_nested_without_end_becomes_a_dead_letter(amqp: Connection, job: Job) -> None:
+    deep = b"[" * 100_000
+    result = encoded(event(job.id, TaskState.SUCCESS)).replace(b'"result":10', b'"result":' + deep)
+    apply(arrive(amqp, deep, result, encoded(event(job.id, TaskState.STARTED))))
+    job.refresh_from_db()
+    assert job.state == "running"
+    assert DeadLetter.objects.filter(reason="malformed", queue="web.results").count() == 2
 
 
 def test_results_of_unknown_tasks_are_ignored(amqp: Connection) -> None:

@@ -1,38 +1,24 @@
-"""Dead letters: diagnosed, kept once, shown without secrets, replayed or discarded once."""
+"""Dead letters: diagnosed, kept once each whatever they hold, shown without secrets."""
 
-import json
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from web.accounts.models import User
-from web.jobs.models import Job
 from web.jobs.tests.factories import make_job, make_user
-from web.messaging import dead_letters
-from web.messaging.dead_letters import Corpse, NotReplayableError
-from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.redaction import shown_message
+from web.messaging import dead_letters, redaction
+from web.messaging.dead_letters import Corpse
+from web.messaging.models import DeadLetter
+from web.messaging.serializers import DeadLetterDetailSerializer
+from web.messaging.tests.factories import corpse, save
 
 pytestmark = pytest.mark.django_db
-
-
-def corpse(task_id: UUID, body: Any = None, **headers: Any) -> Corpse:
-    arguments = {"job_id": str(task_id), "computation": "add", "arguments": {}}
-    encoded = body if isinstance(body, bytes) else json.dumps(body or [[], arguments, {}]).encode()
-    death = {"reason": "rejected", "queue": "compute", "exchange": "warren.tasks", "count": 1}
-    defaults = {"task": "compute.run", "id": str(task_id), "retries": 0, "x-death": [death]}
-    return Corpse(defaults | headers, {"correlation_id": str(task_id)}, encoded, "compute.run")
-
-
-def save(dead: Corpse) -> DeadLetter:
-    dead_letters.store([dead_letters.describe(dead)])
-    return DeadLetter.objects.get()
-
-
-@pytest.fixture
-def operator() -> User:
-    return make_user("operator@example.org")
+DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
 @pytest.mark.parametrize(
@@ -40,6 +26,7 @@ def operator() -> User:
     [
         (b"{not json", {}, "JSON is malformed"),
         (b"\xff\xfe\x00", {}, "malformed"),
+        (DEEP, {}, "maximum recursion depth"),
         ({"a": 1}, {}, "the body is not"),
         ([[], [], {}], {}, "keyword arguments"),
         ([[], {"job_id": "1"}, {}], {}, "missing required field"),
@@ -59,61 +46,131 @@ def test_a_failure_that_nobody_foresaw_is_told_apart() -> None:
     assert dead_letters.describe(corpse(uuid4())).reason == "rejected"
 
 
+@pytest.mark.parametrize(
+    ("body", "reason", "detail"),
+    [
+        (b"\x00\xff", "malformed", "it came straight to web.dead; JSON is malformed"),
+        (None, "misplaced", "it came straight to web.dead"),
+    ],
+)
+def test_what_came_straight_to_the_dead_letters_is_not_taken_for_unrouted(
+    body: Any, reason: str, detail: str
+) -> None:
+    dead = replace(corpse(uuid4(), body), exchange="", routing_key="web.dead")
+    letter = dead_letters.describe(dead)  # its own record of a death is a forgery
+    assert (letter.reason, letter.queue) == (reason, "")
+    assert letter.detail.startswith(detail)
+
+
 def test_a_dead_letter_delivered_twice_is_kept_once() -> None:
     dead = corpse(uuid4())
-    dead_letters.store([dead_letters.describe(dead), dead_letters.describe(dead)])
-    dead_letters.store([dead_letters.describe(dead)])
+    again = replace(dead, headers=dead.headers | {"x-delivery-count": 1}, redelivered=True)
+    dead_letters.store([dead_letters.describe(dead), dead_letters.describe(again)])
+    dead_letters.store([dead_letters.describe(again)])
     assert DeadLetter.objects.count() == 1
 
 
-def test_secrets_of_a_mail_are_not_shown() -> None:
+def test_equal_messages_that_arrive_one_after_the_other_are_kept_each() -> None:
+    dead = Corpse({}, {}, b"{}", "nobody.knows", exchange="warren.tasks")
+    dead_letters.store([dead_letters.describe(dead), dead_letters.describe(dead)])
+    dead_letters.store([dead_letters.describe(dead)])
+    assert DeadLetter.objects.count() == 3
+    again = dead_letters.describe(replace(dead, redelivered=True))
+    dead_letters.store([again])
+    assert DeadLetter.objects.count() == 3
+
+
+def test_a_message_of_the_outbox_is_kept_once_however_often_it_is_published() -> None:
+    twice = [dead_letters.describe(corpse(uuid4(), b"{}", id="5", outbox_id="17"))] * 2
+    dead_letters.store(twice)
+    assert DeadLetter.objects.count() == 1
+
+
+TEXT = st.text(st.characters(exclude_categories=[]), max_size=300)
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), TEXT,
+    st.binary(max_size=300), st.decimals(), st.datetimes(min_value=datetime(1970, 1, 1)),
+)  # fmt: skip
+NAMES = st.one_of(
+    TEXT, st.binary(max_size=20),
+    st.sampled_from(["task", "id", "retries", "x-death", "x-delivery-count", "outbox_id"]),
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(NAMES, inner, max_size=5)
+)
+DEATHS = st.lists(
+    st.dictionaries(st.sampled_from(["queue", "reason", "exchange", "count"]), VALUES) | VALUES,
+    max_size=3,
+)
+HEADERS = st.tuples(
+    st.dictionaries(NAMES, VALUES, max_size=8),
+    st.fixed_dictionaries({}, optional={"x-death": DEATHS, "task": VALUES, "retries": SCALARS}),
+).map(lambda both: {**both[0], **both[1]})
+PROPERTIES = st.dictionaries(st.sampled_from(["correlation_id", "reply_to", "priority"]), SCALARS)
+BODIES = st.one_of(st.binary(), st.sampled_from([DEEP, b"[[], {}, {}]", b"null", b""]))
+EXCHANGES = st.sampled_from(["warren.dead", "warren.tasks", "warren.unrouted", ""]) | TEXT
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(headers=HEADERS, properties=PROPERTIES, body=BODIES, key=TEXT, exchange=EXCHANGES)
+def test_whatever_a_message_holds_it_is_stored_and_can_be_shown(
+    headers: dict[str, Any], properties: dict[str, Any], body: bytes, key: str, exchange: str
+) -> None:
+    letter = dead_letters.describe(Corpse(headers, properties, body, key, exchange))
+    event = dead_letters.event_of(letter)
+    assert event is None or 1 <= event.attempt < 2**31
+    dead_letters.store([letter])
+    stored = DeadLetter.objects.latest("pk")
+    assert bytes(stored.body) == body
+    assert stored.reason
+    assert DeadLetterDetailSerializer(stored).data["body_size"] == len(body)
+
+
+@pytest.mark.parametrize("retries", [-1, 2**40, float("inf"), "many", None, [1]])
+def test_a_forged_number_of_runs_does_not_count(retries: object) -> None:
+    event = dead_letters.event_of(dead_letters.describe(corpse(uuid4(), retries=retries)))
+    assert event is not None
+    assert event.attempt == 1
+
+
+def deeply(levels: int) -> Any:
+    value: Any = Decimal(1)
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+def test_headers_of_any_depth_and_length_are_kept_as_far_as_they_can_be_read() -> None:
+    headers = {"deep": deeply(900), "long": "x" * 100_000, "x-death": [{"reason": "y" * 1000}] * 99}
+    letter = save(Corpse(headers, {}, b"", "k"))
+    assert len(letter.reason) == 40
+    assert letter.headers["long"] == "x" * 100_000
+    assert len(redaction.deaths(letter)) == 99
+
+
+def test_what_a_mail_says_and_to_whom_is_not_shown() -> None:
     arguments = {"email_id": "1", "template": "verify_email", "recipient": "ada@example.org",
                  "context": {"verification_key": "planted-secret"}}  # fmt: skip
-    letter = save(corpse(uuid4(), [[], arguments, {}], task="mailer.send_email"))
-    text = shown_message(letter)
-    assert "verify_email" in text
-    assert "planted-secret" not in text
-    assert "ada@example.org" not in text
+    letter = save(
+        corpse(
+            uuid4(),
+            [[], arguments, {}],
+            task="mailer.send_email",
+            kwargsrepr="'planted-secret'",
+            **{"x-secret": "planted-secret"},
+        )
+    )
+    shown = DeadLetterDetailSerializer(letter).data
+    assert shown["arguments"] == {
+        "email_id": "1", "template": "verify_email", "recipient": "…", "context": "…",
+    }  # fmt: skip
+    assert "planted-secret" not in str(shown)
+    assert shown["deaths"][0]["queue"] == "compute"
 
 
-def test_a_replay_runs_the_same_job_again_and_outranks_what_was(operator: User) -> None:
-    job = make_job(operator, state="failed", attempt=3, phase=3, error_type="DeadLetter")
-    letter = save(corpse(job.id))
-    dead_letters.replay(letter.pk, "ops")
-    job.refresh_from_db()
-    letter.refresh_from_db()
-    message = OutboxMessage.objects.get()
-    assert (job.state, job.error) == ("queued", None)
-    assert message.task_id == job.id
-    assert message.headers["retries"] == 3
-    assert not [name for name in message.headers if name.startswith("x-")]
-    assert (message.exchange, message.routing_key) == ("warren.tasks", "compute.run")
-    assert (letter.state, letter.handled_by, bytes(letter.body)) == ("replayed", "ops", b"")
-    with pytest.raises(NotReplayableError, match="already been replayed"):
-        dead_letters.replay(letter.pk, "ops")
-
-
-def test_what_ended_well_is_not_replayed(operator: User) -> None:
-    job = make_job(operator, state="succeeded")
-    letter = save(corpse(job.id))
-    with pytest.raises(NotReplayableError):
-        dead_letters.replay(letter.pk, "ops")
-    assert not OutboxMessage.objects.exists()
-    assert Job.objects.get().state == "succeeded"
-
-
-def test_a_letter_that_names_a_foreign_exchange_is_not_replayed(operator: User) -> None:
-    job = make_job(operator, state="failed")
-    death = {"reason": "rejected", "queue": "compute", "exchange": "amq.fanout"}
-    letter = save(corpse(job.id, **{"x-death": [death]}))
-    with pytest.raises(NotReplayableError, match=r"amq\.fanout"):
-        dead_letters.replay(letter.pk, "ops")
-
-
-def test_a_discarded_letter_stays_on_record_and_is_not_replayed(operator: User) -> None:
-    letter = save(corpse(make_job(operator, state="failed").id))
-    dead_letters.discard(letter.pk, "ops")
-    letter.refresh_from_db()
-    assert (letter.state, letter.handled_by, bytes(letter.body)) == ("discarded", "ops", b"")
-    with pytest.raises(NotReplayableError, match="already been discarded"):
-        dead_letters.replay(letter.pk, "ops")
+def test_a_letter_names_its_job() -> None:
+    job = make_job(make_user(), state="failed")
+    subject = DeadLetterDetailSerializer(save(corpse(job.id))).data["subject"]
+    assert (subject["kind"], subject["id"], subject["state"]) == ("job", str(job.id), "failed")
+    assert subject["page"].endswith(f"/admin/jobs/job/{job.id}/change/")
+    assert DeadLetterDetailSerializer(save(corpse(uuid4()))).data["subject"] is None

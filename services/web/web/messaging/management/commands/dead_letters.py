@@ -2,14 +2,38 @@
 
 import argparse
 import getpass
+import json
+import os
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import QuerySet
+from rest_framework.utils.encoders import JSONEncoder
 
-from web.messaging import dead_letters
+from web.messaging import repair
 from web.messaging.models import DeadLetter
-from web.messaging.redaction import shown_message
+from web.messaging.redaction import shown_body
+from web.messaging.serializers import (
+    DeadLetterDetailSerializer,
+    DeadLetterSerializer,
+    ReportSerializer,
+)
+
+ACTIONS = {
+    "replay": ("send again", repair.replay, "replayed"),
+    "discard": ("give up", repair.discard, "discarded"),
+}
+USAGE_ERROR = 2
+EXAMPLES = """\
+examples:
+  dead_letters list --reason malformed
+  dead_letters show 17
+  dead_letters replay 17 18
+  dead_letters replay --reason delivery_limit --task compute.run
+  dead_letters discard --all --yes
+
+exit status: 0 done; 1 some could not be replayed or discarded, or there is no such letter;
+2 wrong usage"""
 
 
 class Command(BaseCommand):
@@ -19,26 +43,43 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Describe the command line."""
+        parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
         actions = parser.add_subparsers(dest="action", required=True)
         listing = actions.add_parser("list", help="list dead letters, newest first")
-        listing.add_argument("--reason", help="only those that died of this")
-        listing.add_argument("--state", default="waiting", choices=DeadLetter.State.values)
-        listing.add_argument("--limit", type=int, default=50)
+        states = [*DeadLetter.State.values, "all"]
+        listing.add_argument("--state", default="waiting", choices=states, help="default: waiting")
+        listing.add_argument("--queue", help="only those that died in this queue")
+        listing.add_argument("--limit", type=int, default=50, help="at most so many; default: 50")
         show = actions.add_parser("show", help="show one, without what is secret")
         show.add_argument("id", type=int)
-        for name, text in (("replay", "send again"), ("discard", "give up")):
-            action = actions.add_parser(name, help=f"{text} one, several, or all of a reason")
-            _add_selection(action)
+        for name, (text, _, _) in ACTIONS.items():
+            action = actions.add_parser(name, help=f"{text} one, several, or all that wait")
+            action.add_argument("ids", nargs="*", type=int, metavar="ID")
+            action.add_argument("--all", action="store_true", help="all that wait")
+            action.add_argument("--yes", action="store_true", help="do not ask")
+        for action in actions.choices.values():
+            action.add_argument("--json", action="store_true", help="for programs")
+        for name in ("list", *ACTIONS):
+            actions.choices[name].add_argument("--reason", help="only those that died of this")
+            actions.choices[name].add_argument("--task", help="only those of this task")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run one action."""
-        getattr(self, f"_{options['action']}")(options)
+        if options["action"] in ACTIONS:
+            self._repair(options)
+        else:
+            getattr(self, f"_{options['action']}")(options)
 
     def _list(self, options: dict[str, Any]) -> None:
-        letters = DeadLetter.objects.filter(state=options["state"])
-        if options["reason"]:
-            letters = letters.filter(reason=options["reason"])
-        for letter in letters[: options["limit"]]:
+        chosen = {name: options[name] for name in ("reason", "task", "queue") if options[name]}
+        if options["state"] != "all":
+            chosen["state"] = options["state"]
+        letters = DeadLetter.objects.filter(**chosen).defer("headers", "properties", "body")
+        page = letters[: options["limit"]]
+        if options["json"]:
+            self._write_json(DeadLetterSerializer(page, many=True).data)
+            return
+        for letter in page:
             self.stdout.write(
                 f"{letter.pk:>6}  {letter.created_at:%Y-%m-%d %H:%M:%S}  {letter.reason:<14} "
                 f"{letter.task or letter.routing_key or '-':<20}  {letter.detail[:80]}"
@@ -49,36 +90,57 @@ class Command(BaseCommand):
         letter = DeadLetter.objects.filter(pk=options["id"]).first()
         if letter is None:
             raise CommandError(f"there is no dead letter {options['id']}")
-        self.stdout.write(shown_message(letter))
+        fields = DeadLetterDetailSerializer(letter).data
+        if options["json"]:
+            self._write_json(fields)
+            return
+        for name, value in (fields | {"arguments": shown_body(letter)}).items():
+            plain = value if isinstance(value, str) else json.dumps(value, cls=JSONEncoder)
+            self.stdout.write(f"{name.replace('_', ' ') + ':':<13} {plain}")
 
-    def _replay(self, options: dict[str, Any]) -> None:
-        self._each(options, dead_letters.replay, "replayed")
+    def _repair(self, options: dict[str, Any]) -> None:
+        _, act, done = ACTIONS[options["action"]]
+        ids = self._selected(options)
+        report = repair.sweep(act, ids, operator(), tell=self._tell)
+        if options["json"]:
+            self._write_json(ReportSerializer(report).data)
+        else:
+            for refusal in report.refusals:
+                self.stderr.write(f"{refusal.id}: {refusal.detail}")
+            self.stdout.write(f"{report.done} {done}")
+        if report.refused:
+            raise CommandError(f"{report.refused} could not be {done}")
 
-    def _discard(self, options: dict[str, Any]) -> None:
-        self._each(options, dead_letters.discard, "discarded")
+    def _selected(self, options: dict[str, Any]) -> list[int]:
+        by_filter = options["all"] or options["reason"] or options["task"]
+        if bool(options["ids"]) == bool(by_filter):
+            usage = "give either ids, or --all, --reason or --task"
+            raise CommandError(usage, returncode=USAGE_ERROR)
+        if options["ids"]:
+            return list(options["ids"])
+        ids = repair.waiting(reason=options["reason"], task=options["task"])
+        if not options["yes"]:
+            self._ask(f"{options['action']} {len(ids)} dead letters? [y/N] ")
+        return ids
 
-    def _each(self, options: dict[str, Any], act: Any, done: str) -> None:
-        refused = 0
-        ids = list(_selected(options))
-        for letter_id in ids:
-            try:
-                act(letter_id, f"{getpass.getuser()} on the command line")
-            except dead_letters.NotReplayableError as error:
-                refused += 1
-                self.stderr.write(f"{letter_id}: {error}")
-        self.stdout.write(f"{len(ids) - refused} {done}")
-        if refused:
-            raise CommandError(f"{refused} could not be {done}")
+    def _ask(self, question: str) -> None:
+        if not sys.stdin.isatty():
+            raise CommandError("nobody to ask here: say --yes", returncode=USAGE_ERROR)
+        if input(question).strip().lower() not in ("y", "yes"):
+            raise CommandError("nothing done")
+
+    def _tell(self, report: repair.Report) -> None:
+        if report.remaining:
+            self.stderr.write(f"{report.done} done, {report.remaining} remain")
+
+    def _write_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, cls=JSONEncoder))
 
 
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("ids", nargs="*", type=int, default=[], metavar="ID")
-    which.add_argument("--reason", help="all that wait and died of this")
-
-
-def _selected(options: dict[str, Any]) -> list[int] | QuerySet[DeadLetter, int]:
-    if options["ids"]:
-        return list(options["ids"])
-    waiting = DeadLetter.objects.filter(state=DeadLetter.State.WAITING, reason=options["reason"])
-    return waiting.values_list("pk", flat=True)
+def operator() -> str:
+    """Name who runs the command; in a container the user may have no name."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"user {os.getuid()}"
+    return f"{name} on the command line"

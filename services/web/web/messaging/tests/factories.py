@@ -1,0 +1,24 @@
+"""Dead messages for tests."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from web.messaging import dead_letters
+from web.messaging.dead_letters import Corpse
+from web.messaging.models import DeadLetter
+
+
+def corpse(task_id: UUID, body: Any = None, **headers: Any) -> Corpse:
+    """Make a message that a worker has rejected."""
+    arguments = {"job_id": str(task_id), "computation": "add", "arguments": {}}
+    encoded = body if isinstance(body, bytes) else json.dumps(body or [[], arguments, {}]).encode()
+    death = {"reason": "rejected", "queue": "compute", "exchange": "warren.tasks", "count": 1}
+    defaults = {"task": "compute.run", "id": str(task_id), "retries": 0, "x-death": [death]}
+    return Corpse(defaults | headers, {"correlation_id": str(task_id)}, encoded, "compute.run")
+
+
+def save(dead: Corpse) -> DeadLetter:
+    """Store it as the collector does."""
+    dead_letters.store([dead_letters.describe(dead)])
+    return DeadLetter.objects.latest("pk")

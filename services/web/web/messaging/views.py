@@ -1,0 +1,171 @@
+"""The operators' API of dead letters."""
+
+from typing import Any, cast
+
+from django.db.models import Count, DurationField, ExpressionWrapper, Min, QuerySet
+from django.db.models.functions import Now
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import viewsets
+from rest_framework.decorators import action
+from rest_framework.permissions import BasePermission, IsAdminUser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from web.accounts.models import User
+from web.messaging import repair
+from web.messaging.models import DeadLetter
+from web.messaging.serializers import (
+    DeadLetterDetailSerializer,
+    DeadLetterSerializer,
+    ReportSerializer,
+    SelectionSerializer,
+    SummarySerializer,
+)
+from web.openapi import problem
+from web.pagination import NewestFirst
+from web.problems import Conflict
+
+MOST_GROUPS = 100
+REPAIRS = {"replay", "discard", "replay_many", "discard_many"}
+CONFLICTS = problem(
+    "`dead_letter_handled`: it has been replayed or discarded before. "
+    "`dead_letter_not_replayable`: its job or mail has not failed, or it came from elsewhere."
+)
+
+
+class MayRepair(BasePermission):
+    """Staff who may change dead letters."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Ask for the permission that the admin asks for, too."""
+        user = cast("User", request.user)
+        return user.is_staff and user.has_perm("messaging.change_deadletter")
+
+
+class DeadLetterFilter(filters.FilterSet):
+    """``?state=waiting&reason=malformed``; state and reason also several times."""
+
+    state = filters.MultipleChoiceFilter(choices=DeadLetter.State.choices)
+    created_after = filters.IsoDateTimeFilter("created_at", "gte")
+    created_before = filters.IsoDateTimeFilter("created_at", "lt")
+
+    class Meta:
+        model = DeadLetter
+        fields = ["state", "reason", "task", "queue", "task_id"]
+
+
+@extend_schema_view(
+    list=extend_schema(summary="List dead letters, newest first"),
+    retrieve=extend_schema(summary="Show a dead letter without what is secret"),
+)
+class DeadLetterViewSet(viewsets.ReadOnlyModelViewSet[DeadLetter]):
+    """What could not be handled, for operators: staff read, those who may change it repair.
+
+    A replay sends the message again with the id of its job or mail. What is dealt with stays on
+    record, without the message's body.
+    """
+
+    queryset = DeadLetter.objects.all()
+    serializer_class = DeadLetterSerializer
+    pagination_class = NewestFirst
+    filterset_class = DeadLetterFilter
+    lookup_value_regex = "[0-9]{1,18}"
+
+    def get_permissions(self) -> list[Any]:
+        """Staff, and more for those who repair."""
+        return [MayRepair() if self.action in REPAIRS else IsAdminUser()]
+
+    def get_queryset(self) -> QuerySet[DeadLetter]:
+        """All; in lists without what may be large."""
+        letters = super().get_queryset()
+        return letters.defer("headers", "properties", "body") if self.action == "list" else letters
+
+    def get_serializer_class(self) -> type[BaseSerializer[DeadLetter]]:
+        """Lists are short."""
+        return DeadLetterSerializer if self.action == "list" else DeadLetterDetailSerializer
+
+    @extend_schema(
+        summary="Replay a dead letter",
+        request=None,
+        responses={200: DeadLetterDetailSerializer, 409: CONFLICTS},
+    )
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, pk: Any = None) -> Response:
+        """Send its message again; its job or mail is queued again."""
+        return self._repair_one(request, repair.replay)
+
+    @extend_schema(
+        summary="Discard a dead letter",
+        request=None,
+        responses={200: DeadLetterDetailSerializer, 409: CONFLICTS},
+    )
+    @action(detail=True, methods=["post"])
+    def discard(self, request: Request, pk: Any = None) -> Response:
+        """Give it up; its job or mail stays failed."""
+        return self._repair_one(request, repair.discard)
+
+    @extend_schema(
+        operation_id="ops_dead_letters_replay_many",
+        summary="Replay several dead letters",
+        request=SelectionSerializer,
+        responses=ReportSerializer,
+    )
+    @action(detail=False, methods=["post"], url_path="replay", filterset_class=None)
+    def replay_many(self, request: Request) -> Response:
+        """Replay those with these ids, or all that wait and died of a reason."""
+        return _repair_many(request, repair.replay)
+
+    @extend_schema(
+        operation_id="ops_dead_letters_discard_many",
+        summary="Discard several dead letters",
+        request=SelectionSerializer,
+        responses=ReportSerializer,
+    )
+    @action(detail=False, methods=["post"], url_path="discard", filterset_class=None)
+    def discard_many(self, request: Request) -> Response:
+        """Discard those with these ids, or all that wait and died of a reason."""
+        return _repair_many(request, repair.discard)
+
+    @extend_schema(summary="Count the dead letters that wait", responses=SummarySerializer)
+    @action(detail=False, filterset_class=None, pagination_class=None)
+    def summary(self, request: Request) -> Response:
+        """Count those that wait, by reason and task, and tell the age of the oldest."""
+        waiting = DeadLetter.objects.filter(state=DeadLetter.State.WAITING)
+        age = ExpressionWrapper(Now() - Min("created_at"), DurationField())
+        total = waiting.aggregate(waiting=Count("pk"), age=age)
+        groups = waiting.order_by().values("reason", "task")
+        groups = groups.annotate(count=Count("pk"), oldest=Min("created_at"))
+        counted = {
+            "waiting": total["waiting"],
+            "oldest_age": total["age"].total_seconds() if total["age"] is not None else None,
+            "groups": groups.order_by("-count", "reason", "task")[:MOST_GROUPS],
+        }
+        return Response(SummarySerializer(counted).data)
+
+    def _repair_one(self, request: Request, act: repair.Action) -> Response:
+        letter = self.get_object()
+        for refusal in act([letter.pk], _name(request)):
+            raise Conflict(f"Not done: {refusal.detail}.", refusal.code)
+        letter.refresh_from_db()
+        return Response(DeadLetterDetailSerializer(letter).data)
+
+
+def _repair_many(request: Request, act: repair.Action) -> Response:
+    serializer = SelectionSerializer(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    ids = _selected(**serializer.validated_data)
+    report = repair.sweep(act, ids, _name(request), seconds=repair.REQUEST_BUDGET)
+    return Response(ReportSerializer(report).data)
+
+
+def _selected(
+    ids: list[int] | None = None, reason: str | None = None, task: str | None = None
+) -> list[int]:
+    return ids if ids is not None else repair.waiting(reason=reason, task=task)
+
+
+def _name(request: Request) -> str:
+    return cast("User", request.user).get_username()
