@@ -74,7 +74,7 @@ class Stack:
         self.relay = process("relay", says("relay connected"))
         self.collector = process("collector", says("collector connected"))
         self.mailer = process("mailer", says(" ready."))
-        self.compute = process("compute", says("catalogue announced"))
+        self.compute = process("compute", says(" ready."))
         self.flower = process("flower", lambda _: answers(f"{settings.flower_url}/healthcheck"))
 
     def _broker_users(self) -> dict[str, str]:

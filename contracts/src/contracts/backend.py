@@ -61,7 +61,7 @@ class ResultBackend(RPCBackend):
         event = task_event(task_id, result, state, request)
         body, properties = msgspec.json.encode(event), {"correlation_id": task_id}
         if event.state == TaskState.PROGRESS:
-            self._published(body, event.routing_key, properties, ONCE)  # and if not, the next will
+            self.publish_once(body, event.routing_key, **properties)  # and if not, the next will
         else:
             self.publish(body, event.routing_key, **properties)
         return result
@@ -70,6 +70,10 @@ class ResultBackend(RPCBackend):
         """Publish a message to ``warren.results`` and wait until a quorum of the broker has it."""
         while not self._published(body, routing_key, properties, self.retry_policy):
             pass
+
+    def publish_once(self, body: bytes, routing_key: str, **properties: Any) -> bool:
+        """Publish what is worth no waiting; False if the broker was away."""
+        return self._published(body, routing_key, properties, ONCE)
 
     def _published(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 CATALOGUE_ROUTING_KEY = "compute.catalogue"
+REPORT_SUFFIX = ".report"
 
 
 class TaskState(StrEnum):
@@ -93,3 +94,22 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     at: datetime
     computations: list[Computation]
+
+
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself every few seconds.
+
+    ``holding`` are the ids of the tasks that it has taken from its queue and not yet answered.
+    ``checks`` maps what it needs, such as ``smtp``, to what is wrong with it, or to nothing.
+    """
+
+    service: str
+    worker: str
+    at: datetime
+    holding: list[str]
+    checks: dict[str, str]
+
+    @property
+    def routing_key(self) -> str:
+        """One for all workers of a service."""
+        return f"{self.service}{REPORT_SUFFIX}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from contracts.results import Catalogue, MailReceipt, TaskEvent
+from contracts.results import Catalogue, MailReceipt, TaskEvent, WorkerReport
 from contracts.tasks import TASKS
 
 FOLDER = Path(__file__).parents[2] / "schemas"
@@ -19,6 +19,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "mailer.receipt": MailReceipt,
     "task_event": TaskEvent,
     "compute.catalogue": Catalogue,
+    "worker_report": WorkerReport,
 }
 
 

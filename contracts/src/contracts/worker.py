@@ -3,6 +3,7 @@
 import os
 import socket
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from contracts import logging as warren_logging
 from contracts import topology
 from contracts.consumer import Liveness
 from contracts.errors import SettingsError
+from contracts.reporting import reporter
 from contracts.settings import Environment
 
 log = structlog.get_logger("warren.worker")
@@ -102,12 +104,18 @@ def broker_url(env: Environment) -> str:
     )
 
 
-def create_app(service: str, settings: WorkerSettings, **overrides: Any) -> Celery:
+def create_app(
+    service: str,
+    settings: WorkerSettings,
+    checks: Mapping[str, Callable[[], str]] | None = None,
+    **overrides: Any,
+) -> Celery:
     """Make a worker's Celery application.
 
     Args:
         service: names the queue and the nodes.
         settings: from the environment.
+        checks: looks at what the service needs, by name; each says what is wrong, or nothing.
         overrides: Celery settings of this service alone.
     """
     app = Celery(service)
@@ -129,6 +137,7 @@ def create_app(service: str, settings: WorkerSettings, **overrides: Any) -> Cele
         | overrides
     )
     app.steps["worker"].add(Liveness)
+    app.steps["consumer"].add(reporter(service, checks or {}))
     _log_as(service, settings)
     return app
 

@@ -11,7 +11,14 @@ from celery import Celery
 from kombu import Connection, Consumer, Message, Producer
 
 from contracts import topology
-from contracts.results import CATALOGUE_ROUTING_KEY, Catalogue, TaskEvent, TaskState
+from contracts.results import (
+    CATALOGUE_ROUTING_KEY,
+    REPORT_SUFFIX,
+    Catalogue,
+    TaskEvent,
+    TaskState,
+    WorkerReport,
+)
 from contracts.tasks import RUN_COMPUTATION
 from contracts.worker import BROKER
 
@@ -29,6 +36,7 @@ class Client:
         self.events: list[TaskEvent] = []
         self.catalogues: list[Catalogue] = []
         self.dead: list[Message] = []
+        self.reports: list[WorkerReport] = []
         self._connection = Connection(url, transport_options={"confirm_publish": True})
         topology.declare(self._connection)
         self._producer = Producer(self._connection, auto_declare=False)
@@ -138,6 +146,8 @@ class Client:
         body = message.body or ""
         if message.delivery_info["routing_key"] == CATALOGUE_ROUTING_KEY:
             self.catalogues.append(msgspec.json.decode(body, type=Catalogue))
+        elif message.delivery_info["routing_key"].endswith(REPORT_SUFFIX):
+            self.reports.append(msgspec.json.decode(body, type=WorkerReport))
         elif (event := msgspec.json.decode(body, type=TaskEvent)) not in self.events:
             # A publish whose confirm got lost is repeated: the very same event may come twice.
             self.events.append(event)

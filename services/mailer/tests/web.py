@@ -10,7 +10,7 @@ from celery import Celery
 from kombu import Connection, Consumer, Message, Producer, Queue
 
 from contracts import topology
-from contracts.results import MailReceipt, TaskEvent, TaskState
+from contracts.results import REPORT_SUFFIX, MailReceipt, TaskEvent, TaskState, WorkerReport
 from contracts.tasks import SEND_EMAIL, SendEmail
 from contracts.worker import BROKER
 
@@ -28,6 +28,7 @@ class Web:
         topology.declare(self._connection)
         self._producer = Producer(self._connection, auto_declare=False)
         self.events: list[TaskEvent] = []
+        self.reports: list[WorkerReport] = []
         self.dead: list[Message] = []
         self._consume(topology.WEB_RESULTS, self._on_result)
         self._consume(topology.WEB_DEAD, self.dead.append)
@@ -132,4 +133,7 @@ class Web:
 
     def _on_result(self, message: Message) -> None:
         assert message.body is not None
-        self.events.append(msgspec.json.decode(message.body, type=TaskEvent))
+        if str(message.delivery_info["routing_key"]).endswith(REPORT_SUFFIX):
+            self.reports.append(msgspec.json.decode(message.body, type=WorkerReport))
+        else:
+            self.events.append(msgspec.json.decode(message.body, type=TaskEvent))

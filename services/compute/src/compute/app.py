@@ -7,9 +7,10 @@ environment before this module can change it: start it with REMAP_SIGTERM=SIGQUI
 
 import os
 
-from compute.announcing import announcer
 from compute.catalogue import Catalogue
 from compute.config import Settings
+from contracts.reporting import teller
+from contracts.results import CATALOGUE_ROUTING_KEY
 from contracts.settings import Environment
 from contracts.worker import create_app
 
@@ -34,4 +35,6 @@ app = create_app(
     task_soft_time_limit=settings.limits.soft_time_limit,
     task_time_limit=settings.limits.time_limit,
 )
-app.steps["consumer"].add(announcer(catalogue, settings.announce_interval))
+app.steps["consumer"].add(
+    teller(CATALOGUE_ROUTING_KEY, settings.announce_interval, catalogue.announcement)
+)

@@ -10,10 +10,18 @@ from mailer.config import read_or_exit
 from mailer.connections import Connections
 from mailer.ledger import Ledger
 
+CHECK_TIMEOUT = 5.0  # seconds to wait for any one answer of the mail server when it is checked
+
 settings = read_or_exit()
 ledger = Ledger(settings.ledger_url, threads=settings.worker.concurrency)
 connections = Connections(settings.smtp, timeout=settings.smtp_timeout)
-app = create_app("mailer", settings.worker, include=["mailer.tasks"], worker_pool=POOLS["threads"])
+app = create_app(
+    "mailer",
+    settings.worker,
+    checks={"smtp": Connections(settings.smtp, timeout=CHECK_TIMEOUT).problem},
+    include=["mailer.tasks"],
+    worker_pool=POOLS["threads"],
+)
 
 logging.getLogger("psycopg.pool").setLevel(logging.WARNING)  # it tells of each connection lent
 

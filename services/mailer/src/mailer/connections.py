@@ -45,6 +45,14 @@ class Connections:
         finally:
             self._give_back(session)
 
+    def problem(self) -> str:
+        """Connect, sign in and take leave; returns what went wrong, or nothing."""
+        try:
+            _quit(self._open())
+        except TransientError as error:
+            return str(error)
+        return ""
+
     def close(self) -> None:
         """Take leave of the server on every connection that waits; one in use follows it."""
         self._closed.set()

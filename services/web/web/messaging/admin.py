@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from web.messaging import redaction, repair
-from web.messaging.models import DeadLetter, OutboxMessage
+from web.messaging.models import DeadLetter, OutboxMessage, Worker
 from web.messaging.redaction import admin_page
 
 MOST_MESSAGES = 10  # of what was refused: they travel in a cookie
@@ -49,6 +49,14 @@ class TaskAdmin(ReadOnlyAdmin):
         letters = DeadLetter.objects.filter(task_id=row.pk)
         links = [(admin_page(letter), letter.pk, letter.reason, letter.state) for letter in letters]
         return format_html_join(", ", '<a href="{}">{}</a> {} ({})', links) or "none"
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    """Who works, by the workers' own reports."""
+
+    list_display = ["node", "service", "seen_at", "clock_offset", "checks"]
+    list_filter = ["service"]
 
 
 @admin.register(DeadLetter)

@@ -17,13 +17,15 @@ from contracts import topology
 from contracts.liveness import LivenessFile
 from contracts.results import (
     CATALOGUE_ROUTING_KEY,
+    REPORT_SUFFIX,
     Catalogue,
     TaskError,
     TaskEvent,
     TaskState,
+    WorkerReport,
 )
 from web.jobs import catalogue
-from web.messaging import dead_letters, handlers
+from web.messaging import dead_letters, handlers, workers
 from web.messaging.dead_letters import LONGEST_DETAIL, UNDECODABLE, Corpse
 from web.messaging.lifecycle import DATABASE_ERRORS, StopSignal
 from web.messaging.models import DeadLetter
@@ -43,6 +45,7 @@ class Batch:
     events: list[TaskEvent]
     letters: list[DeadLetter]
     catalogues: list[Catalogue]
+    reports: list[WorkerReport]
 
 
 def collect(stop: StopSignal, liveness: LivenessFile) -> None:
@@ -141,6 +144,7 @@ def _refuse(message: Message, detail: str) -> None:
 def _write(batch: Batch) -> None:
     for announced in batch.catalogues:
         catalogue.announce(announced)
+    workers.record(batch.reports)
     dead_letters.store(batch.letters)
     deaths = (dead_letters.event_of(letter) for letter in batch.letters)
     by_task = defaultdict(list)
@@ -153,13 +157,15 @@ def _write(batch: Batch) -> None:
 
 
 def _sort(messages: Sequence[Message]) -> Batch:
-    batch = Batch([], [], [])
+    batch = Batch([], [], [], [])
     for message in messages:
         try:
             if not _is_result(message):
                 batch.letters.append(dead_letters.describe(_corpse(message)))
             elif _routing_key(message) == CATALOGUE_ROUTING_KEY:
                 batch.catalogues.append(msgspec.json.decode(_body(message), type=Catalogue))
+            elif _routing_key(message).endswith(REPORT_SUFFIX):
+                batch.reports.append(_report(message))
             else:
                 batch.events.append(_event(message))
         except (*UNDECODABLE, ValueError) as error:
@@ -171,6 +177,13 @@ def _event(message: Message) -> TaskEvent:
     event = msgspec.json.decode(_body(message), type=TaskEvent)
     UUID(event.task_id)  # ours always are
     return event
+
+
+def _report(message: Message) -> WorkerReport:
+    report = msgspec.json.decode(_body(message), type=WorkerReport)
+    for task_id in report.holding:
+        UUID(task_id)
+    return report
 
 
 def _is_result(message: Message) -> bool:

@@ -1,4 +1,4 @@
-"""Messages on their way to the broker, and those that nobody could handle."""
+"""Messages on their way to the broker, those that nobody could handle, and the workers."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -31,6 +31,28 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.routing_key or self.exchange} #{self.pk}"
+
+
+class Worker(models.Model):
+    """A worker, by its own last report.
+
+    ``clock_offset`` is by how many seconds its clock is ahead of the database's, less the time
+    that the report took. ``holding`` lists the ids of the tasks that it has in hand, ``checks``
+    maps what it needs to what is wrong with it, or to nothing.
+    """
+
+    node = models.TextField(primary_key=True)
+    service = models.TextField()
+    seen_at = models.DateTimeField()
+    clock_offset = models.FloatField()
+    holding = models.JSONField()
+    checks = models.JSONField()
+
+    class Meta:
+        ordering = ["service", "node"]
+
+    def __str__(self) -> str:
+        return self.node
 
 
 class DeadLetter(models.Model):

@@ -1,0 +1,22 @@
+"""What a worker reports of itself: which tasks it holds."""
+
+from datetime import UTC, datetime, timedelta
+
+from .client import Client
+from .worker_process import WorkerProcess
+
+
+def test_a_worker_reports_the_tasks_that_it_has_taken(
+    client: Client, worker: WorkerProcess
+) -> None:
+    taken, waiting = (client.compute("sleep", {"seconds": 60}) for _ in range(2))
+    report = client.first(
+        lambda: (report for report in client.reports if report.holding), "report of a task"
+    )
+    assert report.holding == [taken]
+    assert (report.service, report.checks) == ("compute", {})
+    assert report.worker.startswith(f"compute-{worker.process.pid}@")
+    assert abs(datetime.now(UTC) - report.at) < timedelta(minutes=5)
+    for task_id in (taken, waiting):
+        client.revoke(task_id)
+    client.until(lambda: not client.reports[-1].holding, "report of no task")
