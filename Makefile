@@ -13,7 +13,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-compose secrets lint format up down scale status logs admin run lock clean
+.PHONY: help demo test test-compose secrets lint format up down scale status logs admin doctor run lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -59,6 +59,9 @@ logs: $(ENVIRONMENT) ## Follow the logs; ARGS='compute.1' follows one process
 
 admin: $(ENVIRONMENT) ## Make an account for the admin, under `make up`
 	@$(LOCAL) run python services/web/manage.py createsuperuser
+
+doctor: $(ENVIRONMENT) ## Say what is wrong under `make up`, and what to do; ARGS=--json for scripts
+	@$(LOCAL) run python services/web/manage.py doctor $(ARGS)
 
 run: $(ENVIRONMENT) ## Run a command as Warren's processes run: make run ARGS='python -m mailer'
 	@$(LOCAL) run $(ARGS)

@@ -1,21 +1,39 @@
 """Whether this process can serve requests."""
 
 from functools import cache
+from typing import Any
 
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from web.ops import backlog
+
 OK = "ok"
+DEGRADED = "degraded"
+NOT_READY = "not ready"
 
 
-def readiness() -> dict[str, str]:
-    """Map each thing that is needed to ``ok`` or to what is wrong with it."""
+def readiness() -> dict[str, Any]:
+    """Tell what is needed and whether it is there, and how much waits to be published.
+
+    A backlog makes web ``degraded`` and no less ready: it accepts work while the broker is away,
+    and a balancer that took it out of service for that would turn an outage of the broker, which
+    no client sees, into one that every client sees.
+    """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        return {"database": OK, "migrations": OK if _migrated() else "some are not applied"}
+        if not _migrated():
+            return _state(NOT_READY, migrations="some are not applied")
+        found = backlog.measure()
     except Error as error:
-        return {"database": f"not reachable: {type(error).__name__}"}
+        return _state(NOT_READY, database=f"not reachable: {type(error).__name__}")
+    outbox = {"due": found.due, "oldest_seconds": round(found.oldest, 1)}
+    return _state(DEGRADED if found.late else OK) | {"outbox": outbox}
+
+
+def _state(status: str, **wrong: str) -> dict[str, Any]:
+    if "database" not in wrong:
+        wrong = {"database": OK, "migrations": OK} | wrong
+    return {"status": status, "checks": wrong}
 
 
 class _NotMigratedError(Exception):

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from web.ops.health import OK, readiness
+from web.ops.health import NOT_READY, OK, readiness
 from web.problems.catalogue import MEANINGS, title
 from web.problems.exceptions import ServiceUnavailable
 
@@ -21,10 +21,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
     """Tell whether requests may be sent here, and what is missing if not."""
-    checks = readiness()
-    if all(outcome == OK for outcome in checks.values()):
-        return JsonResponse({"status": OK, "checks": checks})
-    response = JsonResponse({"status": "not ready", "checks": checks}, status=503)
+    found = readiness()
+    if found["status"] != NOT_READY:
+        return JsonResponse(found)
+    response = JsonResponse(found, status=503)
     response.headers["Retry-After"] = str(ServiceUnavailable.wait)
     return response
 

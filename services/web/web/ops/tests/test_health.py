@@ -1,10 +1,17 @@
 """What supervisors ask."""
 
+from datetime import timedelta
+
 import pytest
+from django.conf import settings
 from django.core.management import call_command
+from django.db import transaction
+from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from web.messaging import outbox
+from web.messaging.models import OutboxMessage
 from web.ops import health
 
 
@@ -24,9 +31,35 @@ def test_a_process_is_ready_when_the_database_is(
 ) -> None:
     answer = Client().get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
+    assert answer.json() == {
+        "status": "ok",
+        "checks": {"database": "ok", "migrations": "ok"},
+        "outbox": {"due": 0, "oldest_seconds": 0},
+    }
     with django_assert_num_queries(1):  # that all migrations are applied is remembered
         Client().get("/readyz")
+
+
+@pytest.mark.django_db
+def test_a_message_that_does_not_leave_makes_web_degraded_but_it_takes_requests_as_before() -> None:
+    with transaction.atomic():
+        outbox.broadcast("revoke", {})
+    fresh = Client().get("/readyz")
+    assert (fresh.status_code, fresh.json()["status"]) == (200, "ok")
+    assert fresh.json()["outbox"]["due"] == 1
+
+    OutboxMessage.objects.update(due_at=Now() - timedelta(seconds=settings.OUTBOX_LATE + 1))
+    answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["outbox"]["oldest_seconds"] > settings.OUTBOX_LATE
+
+
+@pytest.mark.django_db
+def test_a_retry_that_is_for_later_is_no_backlog() -> None:
+    with transaction.atomic():
+        outbox.broadcast("revoke", {})
+    OutboxMessage.objects.update(due_at=Now() + timedelta(hours=1))
+    assert Client().get("/readyz").json()["outbox"] == {"due": 0, "oldest_seconds": 0}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,0 +1,25 @@
+"""Dead letters that wait for an operator."""
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Min
+
+from web.messaging.models import DeadLetter
+from web.ops.doctor.finding import Finding, warn, well
+
+# What to do before a replay, for reasons that a replay alone does not mend.
+FIRST = {"unrouted": "a binding is missing: `manage.py declare_topology`; then "}
+
+
+def look_at_dead_letters() -> Iterator[Finding]:
+    """Count those that wait, by reason."""
+    waiting = DeadLetter.objects.filter(state=DeadLetter.State.WAITING).order_by("reason")
+    for row in waiting.values("reason").annotate(count=Count("id"), since=Min("created_at")):
+        reason, since = row["reason"], f"{row['since']:%Y-%m-%d %H:%M}"
+        yield warn(
+            f"{row['count']} wait for a decision: {reason}, the oldest since {since}",
+            f"{FIRST.get(reason, '')}`manage.py dead_letters list --reason {reason}` shows them; "
+            "replay or discard them",
+        )
+    if not waiting.exists():
+        yield well("none waits")
