@@ -1,5 +1,7 @@
 """Operators list, read, replay and discard in the admin; what is secret stays hidden."""
 
+from uuid import uuid4
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import transaction
@@ -9,6 +11,7 @@ from django.urls import reverse
 from contracts.tasks import SEND_EMAIL, SendEmail
 from web.accounts.models import User
 from web.jobs.tests.factories import make_computation, make_job, make_user
+from web.mail.tests.factories import make_mail
 from web.messaging import dead_letters, outbox
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.messaging.tests.factories import corpse, save
@@ -87,6 +90,45 @@ def test_a_letter_is_discarded(browser: Client, letter: DeadLetter) -> None:
     letter.refresh_from_db()
     assert letter.state == "discarded"
     assert not OutboxMessage.objects.exists()
+
+
+def test_all_that_a_filter_shows_are_dealt_with_at_once(
+    browser: Client, operator: User, letter: DeadLetter
+) -> None:
+    bad = [corpse(uuid4(), b"{}") for _ in range(250)]
+    dead_letters.store([dead_letters.describe(dead) for dead in bad])
+    chosen = DeadLetter.objects.filter(reason="malformed")
+    answer = browser.post(
+        f"{LETTERS}?reason=malformed",
+        {"action": "discard", "select_across": "1", "_selected_action": chosen[0].pk},
+        follow=True,
+    )
+    assert "250 discarded" in answer.content.decode()
+    assert set(chosen.values_list("state", "handled_by")) == {("discarded", operator.email)}
+    letter.refresh_from_db()
+    assert letter.state == "waiting"
+
+
+def test_letters_are_found_by_their_job_and_lead_to_it(browser: Client, letter: DeadLetter) -> None:
+    job_page = reverse("admin:jobs_job_change", args=[letter.task_id])
+    letter_page = reverse("admin:messaging_deadletter_change", args=[letter.pk])
+    assert letter_page in browser.get(LETTERS, {"q": str(letter.task_id)}).content.decode()
+    assert job_page in browser.get(letter_page).content.decode()
+    assert letter_page in browser.get(job_page).content.decode()
+
+
+def test_a_mail_leads_to_its_letter(browser: Client) -> None:
+    mail = make_mail(state="failed")
+    letter = save(corpse(mail.id, b"[[], {}, {}]", task="mailer.send_email"))
+    page = browser.get(reverse("admin:mail_email_change", args=[mail.pk])).content.decode()
+    assert reverse("admin:messaging_deadletter_change", args=[letter.pk]) in page
+
+
+def test_headers_that_are_not_ours_are_not_shown(browser: Client, operator: User) -> None:
+    letter = save(corpse(make_job(operator).id, kwargsrepr=KEY, outbox_id="17"))
+    page = browser.get(reverse("admin:messaging_deadletter_change", args=[letter.pk]))
+    assert KEY not in page.content.decode()
+    assert "outbox_id" in page.content.decode()
 
 
 def test_whoever_may_only_look_cannot_replay(letter: DeadLetter) -> None:

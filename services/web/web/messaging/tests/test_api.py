@@ -1,0 +1,226 @@
+"""The operators' API: staff read, those who may change dead letters repair, nobody sees secrets."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from web.accounts.tests.factories import client_of, make_user
+from web.jobs.models import Job
+from web.jobs.tests.factories import make_job
+from web.messaging import repair
+from web.messaging.dead_letters import Corpse
+from web.messaging.models import DeadLetter, OutboxMessage
+from web.messaging.tests.factories import corpse, save
+
+pytestmark = pytest.mark.django_db
+LETTERS = "/api/v1/ops/dead-letters"
+
+
+@pytest.fixture
+def operator() -> APIClient:
+    user = make_user("operator@example.org", staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="change_deadletter"))
+    return client_of(user)
+
+
+@pytest.fixture
+def job() -> Job:
+    return make_job(make_user("owner@example.org"), state="failed", attempt=1, phase=3)
+
+
+def listed(client: APIClient, **query: Any) -> list[int]:
+    answer = client.get(LETTERS, query)
+    assert answer.status_code == 200, answer.json()
+    return [letter["id"] for letter in answer.json()["results"]]
+
+
+def some() -> dict[str, DeadLetter]:
+    """Make a letter of each of three kinds."""
+    return {
+        "rejected": save(corpse(uuid4())),
+        "malformed": save(corpse(uuid4(), b"{}", task="mailer.send_email")),
+        "unrouted": save(Corpse({}, {}, b"{}", "k", "warren.tasks")),
+    }
+
+
+def test_letters_are_listed_newest_first_and_filtered(operator: APIClient) -> None:
+    letters = some()
+    rejected, malformed, unrouted = (letter.pk for letter in letters.values())
+    repair.discard([rejected], "ops")
+    DeadLetter.objects.filter(pk=unrouted).update(created_at=timezone.now() - timedelta(days=2))
+    yesterday = (timezone.now() - timedelta(days=1)).isoformat()
+    assert listed(operator) == [malformed, rejected, unrouted]
+    assert listed(operator, state="waiting") == [malformed, unrouted]
+    assert listed(operator, state=["waiting", "discarded"], queue="compute") == [
+        malformed, rejected,
+    ]  # fmt: skip
+    assert listed(operator, reason="unrouted") == [unrouted]
+    assert listed(operator, task="mailer.send_email") == [malformed]
+    assert listed(operator, task_id=str(letters["rejected"].task_id)) == [rejected]
+    assert listed(operator, created_after=yesterday) == [malformed, rejected]
+    assert listed(operator, created_before=yesterday) == [unrouted]
+
+
+@pytest.mark.parametrize(
+    "query", [{"state": "lost"}, {"task_id": "5"}, {"created_after": "then"}, {"reason": "a\0"}]
+)
+def test_a_wrong_filter_is_refused(operator: APIClient, query: dict[str, str]) -> None:
+    assert operator.get(LETTERS, query).status_code == 400
+
+
+def test_pages_follow_each_other(operator: APIClient) -> None:
+    some()
+    first = operator.get(LETTERS, {"page_size": 2}).json()
+    second = operator.get(first["next"]).json()
+    assert [len(page["results"]) for page in (first, second)] == [2, 1]
+    assert second["next"] is None
+
+
+def test_a_letter_is_shown_without_what_is_secret(operator: APIClient, job: Job) -> None:
+    arguments = {"email_id": "1", "template": "welcome", "recipient": "ada@example.org",
+                 "context": {"verification_key": "planted"}}  # fmt: skip
+    letter = save(corpse(job.id, [[], arguments, {}], argsrepr="planted"))
+    letter.task = "mailer.send_email"
+    letter.save()
+    shown = operator.get(f"{LETTERS}/{letter.pk}").json()
+    assert shown["arguments"]["template"] == "welcome"
+    assert shown["arguments"]["context"] == shown["headers"]["argsrepr"] == "…"
+    assert "planted" not in str(shown)
+    assert "ada@example.org" not in str(shown)
+    assert shown["body_size"] == len(letter.body)
+    assert shown["deaths"] == [
+        {"queue": "compute", "reason": "rejected", "count": 1, "time": None,
+         "exchange": "warren.tasks", "routing_keys": None}
+    ]  # fmt: skip
+
+
+def test_a_letter_is_replayed_with_its_jobs_id_and_only_once(operator: APIClient, job: Job) -> None:
+    letter = save(corpse(job.id))
+    answer = operator.post(f"{LETTERS}/{letter.pk}/replay")
+    assert answer.status_code == 200
+    shown = answer.json()
+    assert (shown["state"], shown["handled_by"]) == ("replayed", "operator@example.org")
+    assert (shown["arguments"], shown["body_size"]) == (None, 0)
+    assert (shown["subject"]["id"], shown["subject"]["state"]) == (str(job.id), "queued")
+    assert OutboxMessage.objects.get().task_id == job.id
+    again = operator.post(f"{LETTERS}/{letter.pk}/replay")
+    assert (again.status_code, again.json()["code"]) == (409, "dead_letter_handled")
+    assert again["Content-Type"] == "application/problem+json"
+    assert again.json()["type"].endswith("/problems#dead_letter_handled")
+    assert OutboxMessage.objects.count() == 1
+
+
+def test_what_cannot_be_replayed_is_told_by_code(operator: APIClient) -> None:
+    letter = save(corpse(uuid4()))
+    refused = operator.post(f"{LETTERS}/{letter.pk}/replay")
+    assert (refused.status_code, refused.json()["code"]) == (409, "dead_letter_not_replayable")
+    discarded = operator.post(f"{LETTERS}/{letter.pk}/discard").json()
+    assert (discarded["state"], discarded["handled_by"]) == ("discarded", "operator@example.org")
+
+
+@pytest.mark.parametrize("address", ["/999", "/999/replay", "/999/discard", "/abc", "/" + "9" * 40])
+def test_what_does_not_exist_is_not_found(operator: APIClient, address: str) -> None:
+    method = operator.post if address.count("/") == 2 else operator.get
+    answer = method(LETTERS + address)
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_several_are_replayed_and_each_that_is_not_is_named(operator: APIClient, job: Job) -> None:
+    good, gone = save(corpse(job.id)), save(corpse(uuid4()))
+    answer = operator.post(f"{LETTERS}/replay", {"ids": [good.pk, gone.pk, 999, good.pk]})
+    assert answer.status_code == 200
+    report = answer.json()
+    assert (report["done"], report["refused"], report["remaining"]) == (1, 2, 0)
+    codes = {refusal["id"]: refusal["code"] for refusal in report["refusals"]}
+    assert codes == {gone.pk: "dead_letter_not_replayable", 999: "not_found"}
+
+
+def test_all_of_a_reason_and_task_are_dealt_with(operator: APIClient) -> None:
+    letters = some()
+    save(corpse(uuid4(), b"{}"))
+    selection = {"reason": "malformed", "task": "mailer.send_email"}
+    assert operator.post(f"{LETTERS}/discard", selection).json()["done"] == 1
+    assert operator.post(f"{LETTERS}/discard", {"reason": "malformed"}).json()["done"] == 1
+    assert set(repair.waiting()) == {letters["rejected"].pk, letters["unrouted"].pk}
+
+
+def test_a_request_that_runs_out_of_time_tells_what_remains(
+    operator: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair, "BATCH", 2)
+    monkeypatch.setattr(repair, "REQUEST_BUDGET", 0.0)
+    some()
+    ids = repair.waiting()
+    report = operator.post(f"{LETTERS}/discard", {"ids": ids}).json()
+    assert (report["done"], report["remaining"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {}, {"ids": []}, {"ids": [1], "reason": "malformed"}, {"ids": [1], "task": "compute.run"},
+        {"task": "compute.run"}, {"ids": [0]}, {"ids": ["a"]}, {"ids": [2**63]},
+        {"ids": list(range(1, 1002))}, {"reason": ""}, {"reason": ["malformed"]}, [1],
+    ],
+)  # fmt: skip
+def test_a_selection_has_to_be_clear(operator: APIClient, selection: Any) -> None:
+    answer = operator.post(f"{LETTERS}/replay", selection)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+
+def test_the_summary_counts_what_waits(operator: APIClient) -> None:
+    letters = some()
+    save(corpse(uuid4()))
+    repair.discard([letters["unrouted"].pk], "ops")
+    old = timezone.now() - timedelta(hours=1)
+    DeadLetter.objects.filter(pk=letters["malformed"].pk).update(created_at=old)
+    summary = operator.get(f"{LETTERS}/summary").json()
+    assert summary["waiting"] == 3
+    assert 3600 <= summary["oldest_age"] < 3700
+    assert [(group["reason"], group["task"], group["count"]) for group in summary["groups"]] == [
+        ("rejected", "compute.run", 2), ("malformed", "mailer.send_email", 1),
+    ]  # fmt: skip
+
+
+def test_the_summary_of_nothing_is_empty(operator: APIClient) -> None:
+    assert operator.get(f"{LETTERS}/summary").json() == {
+        "waiting": 0, "oldest_age": None, "groups": [],
+    }  # fmt: skip
+
+
+READING = ["", "/1", "/summary"]
+REPAIRING = ["/1/replay", "/1/discard", "/replay", "/discard"]
+
+
+@pytest.mark.parametrize("address", [*READING, *REPAIRING])
+def test_without_a_token_nothing_can_be_done(address: str) -> None:
+    client = APIClient()
+    answer = (client.post if address in REPAIRING else client.get)(LETTERS + address)
+    assert answer.status_code == 401
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("address", [*READING, *REPAIRING])
+def test_a_user_who_is_no_staff_may_nothing(address: str) -> None:
+    user = make_user()
+    user.user_permissions.add(Permission.objects.get(codename="change_deadletter"))
+    client = client_of(user)
+    answer = (client.post if address in REPAIRING else client.get)(LETTERS + address)
+    assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied")
+
+
+def test_staff_without_the_permission_may_only_read(job: Job) -> None:
+    letter = save(corpse(job.id))
+    client = client_of(make_user("reader@example.org", staff=True))
+    assert listed(client) == [letter.pk]
+    for address in (f"/{letter.pk}/replay", f"/{letter.pk}/discard", "/replay", "/discard"):
+        answer = client.post(LETTERS + address, {"ids": [letter.pk]})
+        assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), address
+    letter.refresh_from_db()
+    assert letter.state == "waiting"
