@@ -3,31 +3,48 @@
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from web.postgresql.connection import PatientConnection
 
-def connection_settings(url: str, pool_size: int) -> dict[str, Any]:
+
+def connection_settings(url: str, pool_size: int, statement_timeout: float) -> dict[str, Any]:
     """Turn a ``postgresql://`` URL into an entry of DATABASES with a pool of connections.
 
     A thread gives its connection back after each request, so that requests which wait for a job
-    hold none. Statements give up after half a minute rather than block a worker for good.
+    hold none. ``web.postgresql`` says what happens while the database is away.
 
-    While the database is away, requests wait for it ``timeout`` seconds. Each attempt to connect
-    is given up after ``reconnect_timeout``: otherwise its growing pauses would go on after the
-    database is back, for about as long as it was away.
+    Args:
+        url: with user, password and database.
+        pool_size: connections of one process.
+        statement_timeout: seconds after which the server gives up on a statement.
+
     Source: https://www.psycopg.org/psycopg3/docs/api/pool.html
     """
     parts = urlsplit(url)
+    limits = f"-c statement_timeout={round(statement_timeout * 1000)} -c lock_timeout=5s"
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "web.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or 5432),
         "CONN_MAX_AGE": 0,
-        "CONN_HEALTH_CHECKS": True,  # the pool hands out no connection that a restart has cut
+        "CONN_HEALTH_CHECKS": False,  # web.postgresql.base looks by itself, and not for too long
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": pool_size, "timeout": 3, "reconnect_timeout": 5},
-            "connect_timeout": 5,
-            "options": "-c statement_timeout=30s -c lock_timeout=10s",
+            "pool": {
+                "connection_class": PatientConnection,
+                "min_size": 1,
+                "max_size": pool_size,
+                "timeout": 0.25,  # one look of many
+                # Its growing pauses would go on for as long as the database was away.
+                "reconnect_timeout": 1,
+            },
+            "connect_timeout": 3,
+            # A peer that vanished without a word is noticed, even by who only listens.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+            "options": limits,
         },
     }

@@ -36,6 +36,8 @@ DATABASE_URL = env.url(
     example="postgresql://warren:password@localhost:5432/warren",
 )
 DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", default=10, minimum=1)
+# Seconds after which the server gives up on a statement, and we a little later on the server.
+DATABASE_STATEMENT_TIMEOUT = env.seconds("DATABASE_STATEMENT_TIMEOUT", default=10)
 LOG_FORMAT = env.choice("LOG_FORMAT", options=warren_logging.FORMATS, default="json")
 LOG_LEVEL = env.choice("LOG_LEVEL", options=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
 LIVENESS_FILE = env.text("LIVENESS_FILE", example="/run/warren/relay", default="")
@@ -117,7 +119,9 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {"default": connection_settings(DATABASE_URL, DATABASE_POOL_SIZE)}
+DATABASES = {
+    "default": connection_settings(DATABASE_URL, DATABASE_POOL_SIZE, DATABASE_STATEMENT_TIMEOUT)
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"

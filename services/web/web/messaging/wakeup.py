@@ -13,6 +13,8 @@ from types import TracebackType
 import psycopg
 from django.db import connection, transaction
 
+from web.postgresql.connection import PatientConnection
+
 OUTBOX_CHANNEL = "warren_outbox"
 JOBS_CHANNEL = "warren_jobs"
 MAX_PAYLOAD = 7_900  # bytes; PostgreSQL allows 8,000
@@ -40,7 +42,7 @@ class Listener:
 
     def __enter__(self) -> "Listener":
         parameters = connection.get_connection_params()
-        self._connection = psycopg.connect(**parameters, autocommit=True)
+        self._connection = PatientConnection.connect(**parameters, autocommit=True)
         self._connection.execute(f"LISTEN {self._channel}")
         return self
 

@@ -1,0 +1,163 @@
+"""Whatever the database says that will pass is a 503, and what was asked for can be repeated."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from rest_framework.test import APIClient
+
+from web.jobs import submission
+from web.jobs.models import Job
+from web.jobs.tests.factories import make_computation, make_user
+from web.messaging.models import OutboxMessage
+from web.postgresql.base import DatabaseWrapper
+from web.postgresql.outage import outage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ADDITION = {"computation": "add", "arguments": {"x": 4, "y": 6}}
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+PASSING = {
+    "25006": "read only transaction",
+    "25P03": "idle in transaction for too long",
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "53100": "disk full",
+    "53200": "out of memory",
+    "53300": "too many connections",
+    "55P03": "lock not available",
+    "57014": "statement timeout",
+    "57P01": "admin shutdown",
+    "57P03": "cannot connect now",
+    "58030": "I/O error",
+}
+
+
+@pytest.fixture
+def client() -> APIClient:
+    make_computation()
+    client = APIClient(raise_request_exception=False)
+    client.force_authenticate(make_user())
+    return client
+
+
+@pytest.fixture
+def submit(client: APIClient) -> Callable[[], Any]:
+    """Submit the same job again and again, under one key."""
+    key = str(uuid.uuid4())
+    return lambda: client.post("/api/v1/jobs", ADDITION, headers={"Idempotency-Key": key})
+
+
+def before_the_message(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen in the middle of a submission's transaction."""
+    original = submission.dispatch
+
+    def dispatch(*arguments: Any, **options: Any) -> None:
+        happens()
+        original(*arguments, **options)
+
+    monkeypatch.setattr(submission, "dispatch", dispatch)
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def connect() -> psycopg.Connection[Any]:
+    return psycopg.connect(**connection.get_connection_params(), autocommit=True)
+
+
+def terminate_own_connection() -> None:
+    assert connection.connection is not None
+    pid = connection.connection.info.backend_pid
+    with connect() as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+
+
+def check_unavailable(answer: Any) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer["Retry-After"]) > 0
+    if connection.connection and connection.connection.closed:
+        connection.close()  # as at the end of a request; the tests' client leaves that out
+
+
+def check_one_job(answer: Any) -> None:
+    assert answer.status_code == 202
+    assert str(Job.objects.get().id) == answer.json()["id"]
+    assert str(OutboxMessage.objects.get().task_id) == answer.json()["id"]
+
+
+@pytest.mark.parametrize(
+    "state", PASSING, ids=[name.replace(" ", "-") for name in PASSING.values()]
+)
+def test_an_error_that_will_pass_is_told_so_and_leaves_nothing_behind(
+    state: str, submit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patches:
+        statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"
+        before_the_message(patches, lambda: execute(statement))
+        check_unavailable(submit())
+    assert not Job.objects.exists()
+    check_one_job(submit())
+
+
+def test_an_error_of_ours_is_not_taken_for_the_databases(
+    submit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_the_message(monkeypatch, lambda: execute("SELECT nothing"))
+    assert submit().status_code == 500
+
+
+def test_a_database_that_takes_no_changes_is_read_all_the_same(
+    client: APIClient, submit: Callable[[], Any]
+) -> None:
+    execute("SET default_transaction_read_only = on")
+    check_unavailable(submit())
+    assert client.get("/api/v1/jobs").status_code == 200
+    execute("SET default_transaction_read_only = off")
+    check_one_job(submit())
+
+
+def test_a_connection_that_ends_in_the_middle_of_a_request_leaves_nothing_behind(
+    submit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patches:
+        before_the_message(patches, terminate_own_connection)
+        check_unavailable(submit())
+    check_one_job(submit())
+
+
+def test_a_job_whose_commit_got_no_answer_is_found_by_its_key(
+    submit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = DatabaseWrapper._commit  # type: ignore[attr-defined]
+
+    def commit_and_lose_the_answer(self: Any) -> None:
+        commit(self)
+        terminate_own_connection()
+        self.connection.execute("SELECT 1")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(DatabaseWrapper, "_commit", commit_and_lose_the_answer)
+        check_unavailable(submit())
+    assert Job.objects.count() == 1
+    check_one_job(submit())
+
+
+def test_a_database_that_lets_nobody_in_is_away(submit: Callable[[], Any]) -> None:
+    name = connection.settings_dict["NAME"]
+    with connect() as other:
+        other.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+        try:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            check_unavailable(submit())
+        finally:
+            other.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+    outage.end()
+    check_one_job(submit())
