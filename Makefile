@@ -13,7 +13,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-compose secrets lint format up down scale status logs admin doctor run lock clean
+.PHONY: help demo test test-compose faults soak secrets lint format up down scale status logs admin doctor run lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -27,6 +27,12 @@ test: $(ENVIRONMENT) ## Run every test; ARGS='-k outbox' goes to pytest
 
 test-compose: $(ENVIRONMENT) ## Build the images and test them; needs a Docker engine
 	@$(BIN)/pytest tests/compose -m compose $(ARGS)
+
+faults: $(ENVIRONMENT) ## Break everything under load, and count what is lost: ARGS='--only RabbitMQ'
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+soak: $(ENVIRONMENT) ## An hour of load: nothing may grow; ARGS='--minutes 10'
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 secrets: ## Make the containers' passwords, once; ROTATE=name replaces one of them
 	@python3 infra/secrets/create_secrets.py secrets infra/rabbitmq/definitions.json $(ROTATE)

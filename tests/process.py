@@ -46,6 +46,11 @@ class Process:
     def running(self) -> bool:
         return bool(self._runs) and self._runs[-1].running
 
+    @property
+    def ready(self) -> bool:
+        """Whether it runs and can be used."""
+        return self.running and self._ready(self)
+
     def launch(self, **changes: str) -> None:
         """Start it without waiting; ``changes`` are to the environment."""
         assert not self.running, f"{self.name} runs already"
@@ -102,10 +107,10 @@ class Process:
         """How its latest run has ended; negative for a signal."""
         return self._runs[-1].exit_status
 
-    def twin(self) -> "Process":
+    def twin(self, suffix: str = "twin") -> "Process":
         """Make another one of the kind, which is not started yet."""
         return Process(
-            f"{self.name}-twin", self._command, self._environment, self._directory, self._ready
+            f"{self.name}-{suffix}", self._command, self._environment, self._directory, self._ready
         )
 
     @property

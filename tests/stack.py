@@ -62,7 +62,7 @@ class Stack:
         self.smtp = SmtpServer(settings.ports["SMTP_PORT"])
         commands = read_procfile(CHECKOUT / "Procfile")
 
-        users = self._broker_users()
+        self.broker_urls = users = self._broker_users()
         # Whatever manage.py is asked for: it declares the topology.
         self._owner = self.environment | {"BROKER_URL": users["topology"]}
 
@@ -128,6 +128,11 @@ class Stack:
         """Look into web's database, at what no API shows."""
         with psycopg.connect(self.settings.database.url("warren"), row_factory=dict_row) as opened:
             return opened.execute(query, parameters).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Change something in web's database."""
+        with psycopg.connect(self.settings.database.url("warren")) as opened:
+            opened.execute(statement)
 
     def poll(self, look: Callable[[], Any], wanted: Callable[[Any], object], what: str) -> Any:
         """Wait, and show the ends of all logs when it was in vain."""

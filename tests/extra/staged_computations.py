@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from compute.declaration import computation
+from compute.progress import report_progress
 from contracts.errors import TransientError
 
 
@@ -36,6 +37,24 @@ def stumble(gate: str, times: int) -> str:
     if len(Path(gate, "started").read_text().splitlines()) <= times:
         raise TransientError("the disk is full at the moment")
     return "done"
+
+
+@computation
+def nap(seconds: float) -> float:
+    """Sleep in small steps, telling how far it has come."""
+    steps = max(1, round(seconds * 10))
+    for step in range(steps):
+        report_progress(step, steps)
+        time.sleep(seconds / steps)
+    return seconds
+
+
+@computation
+def devour() -> int:
+    """Take memory without end."""
+    eaten = []
+    while True:
+        eaten.append(bytearray(16_000_000))
 
 
 @computation

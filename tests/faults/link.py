@@ -129,7 +129,7 @@ class Link:
     ) -> None:
         while data := await reader.read(CHUNK):
             if self._delay:
-                await asyncio.sleep(self._delay + random.uniform(-1, 1) * self._jitter)  # noqa: S311
+                await asyncio.sleep(self._delay + random.uniform(-1, 1) * self._jitter)
             await self._passes(way)
             writer.write(data)
             await writer.drain()

@@ -1,0 +1,84 @@
+"""``make faults``: break Warren in every way there is, under load, and count what was lost."""
+
+import argparse
+import os
+import platform
+import random
+import sys
+from collections.abc import Sequence
+
+from tests.faults import acts, report, trial
+from tests.faults.catalogue import FAULTS, Fault, NotPossibleError
+from tests.faults.load import Credentials
+from tests.faults.sequence import random_sequence
+from tests.faults.servers import running_stage
+from tests.faults.stage import Stage
+from tests.faults.verdict import Verdict
+from tests.process import CHECKOUT
+
+assert acts  # imported so that the faults are registered
+LOCAL = CHECKOUT / ".local"
+LOGS = LOCAL / "faults"
+RESULT = LOCAL / "faults.json"
+
+
+def main() -> int:
+    """Run; 1 if any promise was broken."""
+    options = _options()
+    chosen = [one for one in FAULTS if _is_chosen(one, options)]
+    if options.list:
+        print("\n".join(f"{one.group}: {one.name}" for one in chosen))
+        return 0
+    if options.sequence:
+        chosen.append(random_sequence(options.sequence, options.seed))
+    print(f"{len(chosen)} faults, seed {options.seed}; logs in {LOGS}", flush=True)
+    verdicts: list[Verdict] = []
+    for small in (False, True):
+        if part := [one for one in chosen if one.small_disk == small]:
+            verdicts += _run(part, options, small=small)
+    failed = [verdict.fault for verdict in verdicts if not verdict.holds]
+    report.write(RESULT, verdicts, seed=options.seed, machine=platform.platform(),
+                 processors=os.cpu_count())  # fmt: skip
+    print(f"{len(verdicts) - len(failed)} of {len(verdicts)} faults left everything as promised;"
+          f" {RESULT}")  # fmt: skip
+    return 1 if failed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--list", action="store_true", help="list the faults and end")
+    parser.add_argument("--quick", action="store_true", help="the short form: fewer and shorter")
+    parser.add_argument("--only", metavar="WORDS", help="faults whose names have these words")
+    parser.add_argument("--sequence", type=int, default=0, metavar="N",
+                        help="then N faults at random, with no pause in between")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all chance")
+    return parser.parse_args()
+
+
+def _is_chosen(one: Fault, options: argparse.Namespace) -> bool:
+    if options.quick and not one.quick:
+        return False
+    return not options.only or options.only.lower() in f"{one.group}: {one.name}".lower()
+
+
+def _run(faults: Sequence[Fault], options: argparse.Namespace, *, small: bool) -> list[Verdict]:
+    try:
+        with running_stage(LOGS, options.seed, on_small_disk=small) as stage:
+            stage.long = not options.quick
+            clients = trial.users(stage)
+            print(report.head(), flush=True)
+            return [_try(stage, one, clients) for one in faults]
+    except NotPossibleError as error:
+        names = ", ".join(f"{one.group}: {one.name}" for one in faults)
+        print(f"not possible on this machine: {names}: {error}", flush=True)
+        return []
+
+
+def _try(stage: Stage, fault: Fault, clients: Sequence[Credentials]) -> Verdict:
+    verdict = trial.run(stage, fault, clients)
+    print(report.line(verdict), flush=True)
+    return verdict
+
+
+if __name__ == "__main__":
+    sys.exit(main())

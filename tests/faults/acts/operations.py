@@ -1,0 +1,59 @@
+"""What an operator does on a working day: stop, restart, scale."""
+
+from tests.faults.catalogue import Act, fault
+from tests.faults.stage import Stage
+from tests.process import Process
+
+PROCESSES = ("web", "relay", "collector", "reconciler", "mailer", "compute")
+
+
+def _restart(stage: Stage, process: Process) -> None:
+    with stage.away(process):
+        process.stop()
+        if process.exit_status not in (0, None):
+            stage.problems.append(f"{process.name} ended with {process.exit_status}")
+        process.launch()
+    stage.until(lambda: process.ready, f"{process.name}'s return")
+
+
+def _sigterm(name: str) -> Act:
+    def act(stage: Stage) -> None:
+        _restart(stage, getattr(stage.stack, name))
+
+    return act
+
+
+for _name in PROCESSES:
+    fault("SIGTERM during work", _name)(_sigterm(_name))
+
+
+@fault("rolling restart", "everything, one at a time", may_refuse=True, quick=True)
+def rolling_restart(stage: Stage) -> None:
+    for process in stage.stack.plain:
+        _restart(stage, process)
+    stage.stack.broker.stop()
+    stage.stack.broker.start()
+    stage.stack.database.stop()
+    stage.stack.database.start()
+
+
+@fault("scaled 1 → 4 → 1", "mailer and compute")
+def scaled(stage: Stage) -> None:
+    kinds = (stage.stack.mailer, stage.stack.compute)
+    twins = [stage.twin(process) for process in kinds for _ in range(3)]
+    for twin in twins:
+        stage.until(lambda twin=twin: twin.ready, f"{twin.name}'s start")  # type: ignore[misc]
+    stage.lasting(10)
+    for twin in twins:
+        stage.dismiss(twin)
+
+
+@fault("scaled 1 → 2 → 1", "web's relay, collector and reconciler")
+def background_scaled(stage: Stage) -> None:
+    kinds = (stage.stack.relay, stage.stack.collector, stage.stack.reconciler)
+    twins = [stage.twin(process) for process in kinds]
+    for twin in twins:
+        stage.until(lambda twin=twin: twin.ready, f"{twin.name}'s start")  # type: ignore[misc]
+    stage.lasting(10)
+    for twin in twins:
+        stage.dismiss(twin)

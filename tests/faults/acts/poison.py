@@ -1,0 +1,123 @@
+"""Messages that do harm: each has to end in the dead letters, with its reason."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from tests.faults.catalogue import Act, fault
+from tests.faults.stage import Stage
+from tests.wire import Wire
+
+GROUP = "poison"
+QUEUES = ("compute", "mailer", "web.results", "web.dead")
+BODIES, FEWER = 10_000, 500
+LARGE = 5 * 1024 * 1024  # bytes
+LETTERS = "SELECT count(*) AS count FROM messaging_deadletter WHERE detail <> ''"
+DONE = 300.0  # seconds
+TASK = {"id": "00000000-0000-4000-8000-000000000000", "task": "compute.run", "lang": "py"}
+MALFORMED: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "malformed JSON": (b'[[], {"x": ', TASK),
+    "JSON that is no task": (b'{"hello": "world"}', {}),
+    "wrong types of arguments": (b'[[], {"job_id": 7, "computation": []}, {}]', TASK),
+    "unknown task": (b"[[], {}, {}]", TASK | {"task": "compute.nonsense"}),
+    "no UTF-8": (b"\xff\xfe\x00", TASK),
+    "nothing": (b"", {}),
+    "too deep": (b"[" * 50_000 + b"]" * 50_000, TASK),
+}
+
+
+def random_bodies(random: Random, count: int) -> Iterator[bytes]:
+    """Make bytes of all kinds: noise, JSON that means nothing, tasks that are none of ours."""
+    for number in range(count):
+        unique = f"{number}-{random.getrandbits(64):x}"
+        meaningless: tuple[Any, ...] = (
+            {"unique": unique},
+            [[], {"unique": unique}, {}],
+            [[unique], {}, {"callbacks": 3}],
+            [unique],
+            unique,
+            random.random(),
+        )
+        if random.random() < 0.4:
+            yield unique.encode() + random.randbytes(random.randint(1, 400))
+        else:
+            yield json.dumps(random.choice(meaningless)).encode()
+
+
+def random_headers(random: Random) -> dict[str, Any]:
+    """Make headers of all kinds."""
+    odd = (None, "", 7, -1, "x" * 300, [1, {"a": 2}], {"b": None}, "compute.run", "no.such.task")
+    names = ("task", "id", "retries", "timelimit", "eta", "expires", "argsrepr", "x-death")
+    return {name: random.choice(odd) for name in names if random.random() < 0.4}
+
+
+def _count(stage: Stage) -> int:
+    return int(stage.stack.rows(LETTERS)[0]["count"])
+
+
+def _await_letters(stage: Stage, before: int, count: int) -> None:
+    stage.until(lambda: _count(stage) >= before + count, f"{count} dead letters", DONE)
+    if (found := _count(stage) - before) != count:
+        stage.problems.append(f"{found} dead letters of {count} messages")
+
+
+def _random(queue: str) -> Act:
+    def act(stage: Stage) -> None:
+        before = _count(stage)
+        count = BODIES if stage.long else FEWER
+        with Wire.open(stage.stack.environment["BROKER_URL"]) as wire:
+            for body in random_bodies(stage.random, count):
+                headers = random_headers(stage.random)
+                unique = secrets.token_hex(8)
+                wire.publish(body, queue, headers, exchange="", correlation_id=unique)
+        _await_letters(stage, before, count)
+
+    return act
+
+
+for _queue in QUEUES:
+    fault(GROUP, f"10,000 random bodies on {_queue}", quick=_queue == "compute")(_random(_queue))
+
+
+@fault(GROUP, "one of each kind of malformed message", quick=True)
+def malformed(stage: Stage) -> None:
+    before = _count(stage)
+    with Wire.open(stage.stack.environment["BROKER_URL"]) as wire:
+        for body, headers in MALFORMED.values():
+            for service in ("compute", "mailer"):
+                unique = secrets.token_hex(8)
+                wire.publish(body, f"{service}.anything", headers, correlation_id=unique)
+    _await_letters(stage, before, 2 * len(MALFORMED))
+
+
+@fault(GROUP, "5 MiB on every queue")
+def large(stage: Stage) -> None:
+    before = _count(stage)
+    with Wire.open(stage.stack.environment["BROKER_URL"]) as wire:
+        for queue in QUEUES:
+            unique = secrets.token_hex(8)
+            body = json.dumps("x" * LARGE).encode()
+            wire.publish(body, queue, {}, exchange="", correlation_id=unique)
+    _await_letters(stage, before, len(QUEUES))
+
+
+@fault(GROUP, "a task that kills its worker")
+def killer(stage: Stage) -> None:
+    gate = stage.directory / secrets.token_hex(6)
+    gate.mkdir()
+    _fails(stage, stage.user.submit("crash", gate=str(gate)), "DeadLetter")
+
+
+@fault(GROUP, "a task that takes memory without end")
+def devourer(stage: Stage) -> None:
+    _fails(stage, stage.user.submit("devour"), "MemoryLimitExceeded")
+
+
+def _fails(stage: Stage, job_id: str, error: str) -> None:
+    query = f"SELECT state, error_type FROM jobs_job WHERE id = '{job_id}'"  # noqa: S608
+    stage.until(lambda: stage.stack.rows(query)[0]["state"] == "failed", "failure of the job")
+    found = stage.stack.rows(query)[0]["error_type"]
+    if found != error:
+        stage.problems.append(f"the job failed with {found!r}, not {error!r}")
