@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from amqp.basic_message import Message as BasicMessage
 
 from .api import Account, Gate, connect
 from .stack import Stack
@@ -81,6 +82,28 @@ def test_wrong_arguments_are_named_by_field(stack: Stack, wire: Wire, task: str)
     assert letter["reason"] == "malformed"
     assert f"$.{first}" in letter["detail"]
     assert "planted" not in letter["detail"]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        pytest.param(b"\x04\x00\x02\xff\xfe", id="correlation id that is no text"),
+        pytest.param(b"\x20\x00\x00\x00\x00\x0b\x01aT" + b"\xff" * 8, id="time without end"),
+    ],
+)
+@TASKS
+def test_properties_that_cannot_be_read_stop_no_worker(
+    stack: Stack, wire: Wire, user: Account, task: str, properties: bytes
+) -> None:
+    body = uuid.uuid4().bytes
+    raw: Any = BasicMessage(body)
+    raw._serialize_properties = lambda: properties
+    with wire.channel() as channel:
+        channel.basic_publish_confirm(raw, exchange="warren.tasks", routing_key=task)
+    query = "SELECT reason, routing_key FROM messaging_deadletter WHERE body = %s"
+    [letter] = stack.poll(lambda: stack.rows(query, body), bool, "dead letter")
+    assert (letter["reason"], letter["routing_key"]) == ("malformed", task)
+    assert user.job(user.submit("add", x=1, y=2), wait=30)["result"] == 3
 
 
 @pytest.mark.parametrize(

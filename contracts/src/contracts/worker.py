@@ -14,7 +14,7 @@ from celery.exceptions import SecurityWarning
 from kombu import Connection
 
 from contracts import logging as warren_logging
-from contracts import topology
+from contracts import topology, wire
 from contracts.consumer import Liveness
 from contracts.errors import SettingsError
 from contracts.reporting import reporter
@@ -118,6 +118,7 @@ def create_app(
         checks: looks at what the service needs, by name; each says what is wrong, or nothing.
         overrides: Celery settings of this service alone.
     """
+    wire.read_anything()
     app = Celery(service)
     queue = topology.task_queue(service)
     queue.no_declare = True  # type: ignore[attr-defined]  # the topology has one owner, and it is not the worker

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from contracts import topology
+from contracts import topology, wire
 from contracts.errors import MalformedMessageError
 from contracts.results import TaskError, TaskState
 from contracts.tasks import TASKS
@@ -130,6 +130,9 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
 
 def _diagnose(corpse: Corpse) -> tuple[str, str]:
     """Explain a death to an operator, without a value from the message's body."""
+    if wire.UNREADABLE in corpse.headers:
+        problem = storable_text(corpse.headers[wire.UNREADABLE], 40)
+        return MALFORMED, f"its properties cannot be read: {problem}"
     if corpse.exchange == topology.TASKS.name:  # by way of its alternate exchange
         return UNROUTED, f"no queue is bound to {corpse.routing_key!r}"
     reason = storable_text(corpse.death.get("reason", MISPLACED))

@@ -4,9 +4,10 @@ from celery import Celery
 from django.conf import settings
 from kombu import Exchange
 
-from contracts import topology
+from contracts import topology, wire
 from contracts.worker import BROKER
 
+wire.read_anything()
 app = Celery("web", set_as_current=False)
 app.conf.update(
     BROKER

@@ -1,11 +1,13 @@
 """The collector against a real broker: nothing that arrives is lost, and nothing stops it."""
 
 import gzip
+import struct
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
+from amqp.basic_message import Message as BasicMessage
 from kombu import Connection, Message
 
 from contracts import results, topology
@@ -137,6 +139,53 @@ def test_a_body_is_kept_as_it_came_whatever_is_said_of_it(
     assert bytes(letter.body) == body
     assert letter.reason == "malformed"
     assert letter.detail.startswith("it came straight to web.dead; ")
+
+
+def nested_table(levels: int) -> bytes:
+    value = b"V"
+    for _ in range(levels):
+        value = b"F" + struct.pack(">I", len(value) + 1) + b"\x00" + value
+    return b"\x01a" + value
+
+
+def with_headers(table: bytes) -> bytes:
+    return struct.pack(">HI", 0x2000, len(table)) + table
+
+
+@pytest.mark.parametrize(
+    ("properties", "detail"),
+    [
+        pytest.param(with_headers(b"\x01aT" + b"\xff" * 8), "OverflowError", id="time"),
+        pytest.param(with_headers(b"\x01aT\x00\x00\x01" + b"\xff" * 5), "ValueError", id="year"),
+        pytest.param(with_headers(nested_table(5000)), "RecursionError", id="nesting"),
+        pytest.param(with_headers(b"\x02\xff\xfeV"), "truncated", id="name of a header"),
+        pytest.param(with_headers(b"\x02id" + b"T" + bytes(8)), "truncated", id="id"),
+        pytest.param(struct.pack(">HB", 0x0400, 2) + b"\xff\xfe", "truncated", id="correlation"),
+        pytest.param(struct.pack(">HB", 0x8000, 2) + b"\xff\xfe", "truncated", id="content type"),
+    ],
+)
+def test_properties_that_cannot_be_read_stop_nothing(
+    amqp: Connection, job: Job, properties: bytes, detail: str
+) -> None:
+    for exchange, key in (("", "web.dead"), ("", "web.results"), ("warren.tasks", b"\xff.\xfe")):
+        publish_raw(amqp, properties, exchange, key)
+    messages = receive(amqp, 3)
+    apply(messages)
+    letters = {letter.routing_key: letter for letter in DeadLetter.objects.all()}
+    assert set(letters) == {"web.dead", "web.results", r"\xff.\xfe"}
+    assert detail in letters["web.dead"].detail
+    apply(arrive(amqp, encoded(event(job.id, TaskState.SUCCESS))))
+    job.refresh_from_db()
+    assert job.state == "succeeded"
+
+
+def publish_raw(amqp: Connection, properties: bytes, exchange: str, key: str | bytes) -> None:
+    """Publish with properties as bytes, which no client library would send."""
+    message: Any = BasicMessage(b"{")
+    message._serialize_properties = lambda: properties
+    with amqp.channel() as channel:
+        opened: Any = channel
+        opened.basic_publish_confirm(message, exchange=exchange, routing_key=key)
 
 
 def test_what_is_nested_without_end_becomes_a_dead_letter(amqp: Connection, job: Job) -> None:

@@ -1,0 +1,65 @@
+"""Reading messages that py-amqp cannot read: anybody may have published them.
+
+py-amqp decodes a message's properties while it reads the connection. What it cannot decode, such
+as text that is not UTF-8, a time after the year 9999 or an endless nesting, raises where nobody
+knows of a message, and does so each time that RabbitMQ delivers it again: one such message would
+stop a process for good.
+"""
+
+import struct
+from typing import Any
+
+import amqp
+from amqp import abstract_channel, method_framing
+from amqp.exceptions import FrameSyntaxError
+from amqp.serialization import loads
+
+# The only header of a message whose own cannot be read; its value says why not.
+UNREADABLE = "unreadable"
+ERRORS = (ValueError, ArithmeticError, RecursionError, LookupError, TypeError, struct.error,
+          FrameSyntaxError)  # fmt: skip
+# What the stubs leave out of py-amqp.
+_Message: Any = amqp.Message
+_framing: Any = method_framing
+_channel: Any = abstract_channel
+
+
+class LenientBytes(bytes):
+    """Bytes of which any part can be decoded."""
+
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        return LenientBytes(part) if isinstance(part, bytes) else part
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Decode; what is not UTF-8 becomes ``\\xff``."""
+        return super().decode("utf-8", "backslashreplace")
+
+
+class TolerantMessage(_Message):  # type: ignore[misc]  # of Any
+    """A message with as many of its properties as can be read."""
+
+    def _load_properties(self, class_id: int, buf: bytes, offset: int) -> int:
+        problem = ""
+        for readable in (buf, LenientBytes(buf)):
+            try:
+                end: int = super()._load_properties(class_id, readable, offset)
+            except ERRORS as error:
+                problem = type(error).__name__
+            else:
+                return end
+        self.properties = {"application_headers": {UNREADABLE: problem}}
+        return len(buf)
+
+
+def read_anything() -> None:
+    """Make py-amqp read what it cannot decode, in all connections of this process."""
+    _framing.Message = TolerantMessage
+    _channel.loads = _loads
+
+
+def _loads(form: str, buf: bytes, offset: int) -> Any:
+    try:
+        return loads(form, buf, offset)
+    except UnicodeDecodeError:  # a routing key
+        return loads(form, LenientBytes(buf), offset)
