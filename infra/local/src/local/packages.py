@@ -1,4 +1,4 @@
-"""RabbitMQ and PostgreSQL, found on the machine or unpacked from the distribution's packages.
+"""RabbitMQ, PostgreSQL and libfaketime: installed, or unpacked from the distribution's packages.
 
 Unpacking needs no root and leaves the system as it was: no service starts, nothing is configured.
 """
@@ -13,15 +13,21 @@ from typing import TypeVar
 
 from local.apt import Apt, Report
 from local.errors import LocalError
-from local.programs import PostgreSQL, RabbitMQ, find_postgresql, find_rabbitmq
+from local.programs import (
+    PostgreSQL,
+    RabbitMQ,
+    find_faketime,
+    find_postgresql,
+    find_rabbitmq,
+)
 
-Programs = TypeVar("Programs", RabbitMQ, PostgreSQL)
+Programs = TypeVar("Programs", RabbitMQ, PostgreSQL, Path)
 
 SYSTEM = Path("/")
 # Of all that a server package depends on, only its own programs and shared libraries are run here;
 # the rest serves installation scripts. Mixing installed and unpacked parts of one family would not
 # work, so a family is unpacked as a whole.
-FAMILY = re.compile(r"rabbitmq-server|erlang-.*|postgresql(-client)?-\d+")
+FAMILY = re.compile(r"rabbitmq-server|erlang-.*|postgresql(-client)?-\d+|libfaketime")
 LIBRARY = re.compile(r"lib(?!python|perl|llvm|pam-|semanage|.*-perl$)[a-z0-9.+-]*\d[a-z0-9.+-]*")
 # PostgreSQL reads time zones from the system's folder only.
 TIME_ZONES = Path("/usr/share/zoneinfo/UTC")
@@ -55,6 +61,11 @@ def postgresql(folder: Path, report: Report, *, unpack: bool = False) -> Postgre
             "PostgreSQL needs the system's time zones: run `apt-get install tzdata` as root."
         )
     return programs
+
+
+def faketime(folder: Path, report: Report, *, unpack: bool = False) -> Path:
+    """Find the library that gives a process a wrong clock, or unpack it below `folder`."""
+    return _obtain("libfaketime", folder / "faketime", find_faketime, report, unpack)
 
 
 def needed(dependencies: Iterable[str], installed: Collection[str]) -> list[str]:

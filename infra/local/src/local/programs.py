@@ -1,10 +1,12 @@
 """Where the server programs lie, whether the system installed them or Warren unpacked them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 OLDEST_POSTGRESQL = 14
+PYTHON_WITH_FAKETIME = Path(__file__).parent / "faketime"
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,31 @@ def find_postgresql(root: Path) -> PostgreSQL | None:
     return None
 
 
+def find_faketime(root: Path) -> Path | None:
+    """Look for libfaketime, in its form for programs with threads, below `root`."""
+    return next((root / "usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
 def library_environment(libraries: tuple[Path, ...]) -> dict[str, str]:
     """What the dynamic linker needs to find unpacked libraries; nothing for installed ones."""
     return {"LD_LIBRARY_PATH": ":".join(map(str, libraries))} if libraries else {}
+
+
+def wrong_clock(faketime: Path, seconds: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """What to change in `environment` so that a process's clock is `seconds` fast, or slow.
+
+    Only its time of day is wrong, and that of the files that it touches; timeouts and pauses, which
+    follow the monotonic clock, are not. The process has to be a program of Python's.
+    """
+    modules = [str(PYTHON_WITH_FAKETIME), environment.get("PYTHONPATH", "")]
+    return {
+        "LD_PRELOAD": str(faketime),
+        "FAKETIME": f"{seconds:+d}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+        "FAKE_UTIME": "0",  # gunicorn's workers show life by times of their own
+        "PYTHONPATH": ":".join(filter(None, modules)),
+    }
 
 
 def _libraries(root: Path) -> tuple[Path, ...]:

@@ -1,0 +1,17 @@
+"""Loaded by Python at the start of a process whose clock `local.programs.wrong_clock` sets wrong.
+
+Python 3.11 and later sleep until a moment of the monotonic clock. libfaketime 0.9.10 takes that for
+one of the wrong clock, even if it is told to leave the monotonic clock alone, and the sleep fails
+or never ends. A pause of `select` is counted from now on, so it is not touched.
+"""
+
+import select
+import time
+from typing import SupportsIndex
+
+
+def sleep(seconds: float | SupportsIndex, /) -> None:
+    select.select((), (), (), float(seconds))
+
+
+time.sleep = sleep
