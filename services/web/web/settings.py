@@ -50,6 +50,10 @@ MAIL_RETRY_FOR = env.seconds("MAIL_RETRY_FOR", default=24 * 3600)
 JOB_RETRY_FIRST = env.seconds("JOB_RETRY_FIRST", default=5)
 JOB_RETRY_LONGEST = env.seconds("JOB_RETRY_LONGEST", default=600)
 JOB_RETRY_FOR = env.seconds("JOB_RETRY_FOR", default=3600)
+# How many jobs of one user, and of all, may be queued or running; 0 is no limit. What may pile up
+# here has to fit into the database, the queue, and the patience of those who wait.
+JOBS_UNFINISHED_PER_USER = env.integer("JOBS_UNFINISHED_PER_USER", default=1_000)
+JOBS_UNFINISHED = env.integer("JOBS_UNFINISHED", default=100_000)
 # How many requests of one process may wait for their job (?wait=) at a time.
 JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
 # Seconds after which a relay that claimed a message counts as dead.

@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 
 from contracts.tasks import RUN_COMPUTATION, RunComputation
 from web.accounts.models import User
+from web.jobs import admission
 from web.jobs.models import Computation, Job
 from web.messaging import outbox
 
@@ -19,7 +20,7 @@ def submit(
 ) -> Job:
     """Accept a job, or return the one that was accepted under the same key before.
 
-    Raises KeyReusedError if that one was another request.
+    Raises KeyReusedError if that one was another request, and admission.RefusedError.
     Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
     """
     job = Job(
@@ -32,12 +33,14 @@ def submit(
     )
     try:
         with transaction.atomic():
+            admission.admit(owner)
             job.save(force_insert=True)
             dispatch(job)
-    except IntegrityError:
-        if idempotency_key is None:
+    except (IntegrityError, admission.RefusedError):
+        earlier = _earlier(job)  # one that was accepted keeps its answer, whatever is full by now
+        if earlier is None:
             raise
-        return _earlier(job)
+        return earlier
     return job
 
 
@@ -53,8 +56,10 @@ def dispatch(job: Job, **when: Any) -> None:
     )
 
 
-def _earlier(job: Job) -> Job:
-    earlier = Job.objects.get(owner=job.owner, idempotency_key=job.idempotency_key)
-    if (earlier.computation, earlier.arguments) != (job.computation, job.arguments):
+def _earlier(job: Job) -> Job | None:
+    if job.idempotency_key is None:
+        return None
+    earlier = Job.objects.filter(owner=job.owner, idempotency_key=job.idempotency_key).first()
+    if earlier and (earlier.computation, earlier.arguments) != (job.computation, job.arguments):
         raise KeyReusedError
     return earlier

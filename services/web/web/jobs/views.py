@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
@@ -18,13 +19,13 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from web.accounts.models import User
-from web.jobs import cancellation, catalogue, submission
+from web.jobs import admission, cancellation, catalogue, submission
 from web.jobs.models import Computation, Job
 from web.jobs.serializers import ComputationSerializer, JobSerializer, SubmissionSerializer
 from web.jobs.waiting import watch
 from web.openapi import problem
 from web.pagination import ByName, NewestFirst
-from web.problems import Conflict, UnprocessableContent
+from web.problems import Conflict, ServiceUnavailable, TooManyRequests, UnprocessableContent
 
 LONGEST_WAIT = 60.0  # seconds
 KEY_LENGTH = 255
@@ -74,6 +75,8 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
             202: OpenApiResponse(JobSerializer, "Accepted; see Location."),
             404: problem("`unknown_computation`: no worker has announced it."),
             422: problem("`idempotency_key_reused`: the key came with another request before."),
+            429: problem("`too_many_unfinished_jobs`: wait until some of yours have ended."),
+            503: problem("`backlog_full`: all of us have too many; or the database is away."),
         },
     )
     def create(self, request: Request) -> Response:
@@ -91,6 +94,8 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
             raise UnprocessableContent(
                 "This Idempotency-Key has been used for another request.", "idempotency_key_reused"
             ) from error
+        except admission.RefusedError as error:
+            raise _refusal(error) from error
         location = reverse("job-detail", args=[job.pk], request=request)
         return Response(
             JobSerializer(job).data, status.HTTP_202_ACCEPTED, headers={"Location": location}
@@ -151,6 +156,18 @@ def _check(computation: Computation, arguments: dict[str, Any]) -> None:
         errors.setdefault(field, []).append(exceptions.ErrorDetail(explanation, rule))
     if errors:
         raise exceptions.ValidationError(errors)
+
+
+def _refusal(error: admission.RefusedError) -> exceptions.APIException:
+    if isinstance(error, admission.BacklogFullError):
+        return ServiceUnavailable(
+            "There are too many unfinished jobs. Please try again.", "backlog_full", wait=error.wait
+        )
+    return TooManyRequests(
+        f"You have {settings.JOBS_UNFINISHED_PER_USER} unfinished jobs, which is the limit.",
+        "too_many_unfinished_jobs",
+        wait=error.wait,
+    )
 
 
 def _idempotency_key(request: Request) -> str | None:

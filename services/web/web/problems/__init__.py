@@ -3,7 +3,18 @@
 Source: https://www.rfc-editor.org/rfc/rfc9457
 """
 
-from web.problems.exceptions import Conflict, UnprocessableContent
+from web.problems.exceptions import (
+    Conflict,
+    ServiceUnavailable,
+    TooManyRequests,
+    UnprocessableContent,
+)
 from web.problems.handlers import exception_handler
 
-__all__ = ["Conflict", "UnprocessableContent", "exception_handler"]
+__all__ = [
+    "Conflict",
+    "ServiceUnavailable",
+    "TooManyRequests",
+    "UnprocessableContent",
+    "exception_handler",
+]

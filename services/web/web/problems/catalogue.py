@@ -2,6 +2,8 @@
 
 MEANINGS = {
     "authentication_failed": "The token in the Authorization header does not identify anybody.",
+    "backlog_full": "Too many jobs of all users are unfinished. Repeat the request, best with the "
+    "same Idempotency-Key, after Retry-After seconds.",
     "bad_authorization_header": "The Authorization header must read `Bearer <access token>`.",
     "bad_request": "The request is not acceptable to the server, whatever it asks for.",
     "conflict": "The resource is in a state that does not allow this.",
@@ -25,6 +27,8 @@ MEANINGS = {
     "permission_denied": "The token is right, but does not allow this.",
     "throttled": "Too many requests; Retry-After says when the next is welcome.",
     "token_not_valid": "The token has expired or was not made here: sign in again.",
+    "too_many_unfinished_jobs": "Too many of your jobs are queued or running. Wait until some have "
+    "ended, or cancel some, then repeat the request.",
     "unavailable": "A part of the service is away. Repeat the request after Retry-After seconds.",
     "unknown_computation": "No worker has announced this computation.",
     "unprocessable": "The request is well formed, but cannot be followed.",

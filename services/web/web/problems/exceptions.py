@@ -1,5 +1,7 @@
 """Errors for which DRF has no class; each takes ``(detail, code)`` like DRF's own."""
 
+from typing import Any
+
 from rest_framework import exceptions, status
 
 
@@ -35,13 +37,30 @@ class LengthRequired(exceptions.APIException):
     default_detail = "Send the body with a Content-Length, not in chunks."
 
 
-class ServiceUnavailable(exceptions.APIException):
-    """A part of the service is away; the same request may succeed later."""
+class Temporary(exceptions.APIException):
+    """The same request may succeed ``wait`` seconds later, which is sent as Retry-After."""
+
+    wait = 5
+
+    def __init__(self, detail: Any = None, code: str | None = None, *, wait: int = wait) -> None:
+        super().__init__(detail, code)
+        self.wait = wait
+
+
+class TooManyRequests(Temporary):
+    """The client has asked for as much as it may, for now."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "throttled"
+    default_detail = "Too many requests."
+
+
+class ServiceUnavailable(Temporary):
+    """A part of the service is away, or has too much to do."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
     default_detail = "The service is not available at the moment. Please try again."
-    wait = 5  # seconds, sent as Retry-After
 
 
 class InternalError(exceptions.APIException):
