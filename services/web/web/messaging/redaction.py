@@ -16,7 +16,7 @@ HIDDEN = "…"
 # Others may hold anything: a Celery that is not ours sends a task's arguments in two more headers.
 SHOWN_HEADERS = {
     "task", "id", "root_id", "parent_id", "group", "lang", "origin", "retries", "timelimit",
-    "eta", "expires", "ignore_result", "outbox_id", "request_id",
+    "eta", "expires", "ignore_result", "outbox_id", "refusals", "request_id",
     "x-death", "x-delivery-count", "x-acquired-count",
     "x-first-death-queue", "x-first-death-reason", "x-first-death-exchange",
     "x-last-death-queue", "x-last-death-reason", "x-last-death-exchange",

@@ -52,7 +52,7 @@ class Command(BaseCommand):
         listing.add_argument("--limit", type=int, default=50, help="at most so many; default: 50")
         show = actions.add_parser("show", help="show one, without what is secret")
         show.add_argument("id", type=int)
-        for name, (text, _, _) in ACTIONS.items():
+        for name, (text, *_) in ACTIONS.items():
             action = actions.add_parser(name, help=f"{text} one, several, or all that wait")
             action.add_argument("ids", nargs="*", type=int, metavar="ID")
             action.add_argument("--all", action="store_true", help="all that wait")
@@ -95,7 +95,7 @@ class Command(BaseCommand):
             self._write_json(fields)
             return
         for name, value in (fields | {"arguments": shown_body(letter)}).items():
-            plain = value if isinstance(value, str) else json.dumps(value, cls=JSONEncoder)
+            plain = value if isinstance(value, str) else _encode(value)
             self.stdout.write(f"{name.replace('_', ' ') + ':':<13} {plain}")
 
     def _repair(self, options: dict[str, Any]) -> None:
@@ -134,7 +134,11 @@ class Command(BaseCommand):
             self.stderr.write(f"{report.done} done, {report.remaining} remain")
 
     def _write_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, cls=JSONEncoder))
+        self.stdout.write(_encode(value))
+
+
+def _encode(value: Any) -> str:
+    return json.dumps(value, cls=JSONEncoder, ensure_ascii=False)
 
 
 def operator() -> str:
