@@ -47,14 +47,23 @@ def intrude(stack: Stack, wire: Wire, body: bytes, routing_key: str, **options: 
     return dead_letter(stack, correlation_id)
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        pytest.param(b"{not json", "JSON is malformed", id="no JSON"),
+        pytest.param(b"[" * 100_000 + b"]" * 100_000, "recursion", id="nested without end"),
+    ],
+)
 @TASKS
-def test_a_body_that_is_no_json_is_named_malformed(stack: Stack, wire: Wire, task: str) -> None:
+def test_a_body_that_cannot_be_decoded_is_named_malformed(
+    stack: Stack, wire: Wire, task: str, body: bytes, detail: str
+) -> None:
     headers = {"id": str(uuid.uuid4()), "task": task}
-    letter = intrude(stack, wire, b"{not json", task, headers=headers)
+    letter = intrude(stack, wire, body, task, headers=headers)
     assert (letter["reason"], letter["state"]) == ("malformed", "waiting")
-    assert "JSON is malformed" in letter["detail"]
+    assert detail in letter["detail"]
     assert (letter["queue"], letter["task"]) == (task.partition(".")[0], task)
-    assert bytes(letter["body"]) == b"{not json"
+    assert bytes(letter["body"]) == body
 
 
 @TASKS
