@@ -1,15 +1,17 @@
 """The collector: results and dead letters → PostgreSQL, in batches, each arrival counted once."""
 
+import traceback
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import connection as database
+from django.db import transaction
 from kombu import Connection, Consumer, Message
 from kombu.transport import pyamqp
 
@@ -25,16 +27,16 @@ from contracts.results import (
     WorkerReport,
 )
 from web.jobs import catalogue
-from web.messaging import dead_letters, handlers, workers
+from web.messaging import dead_letters, handlers, unrouted, workers
+from web.messaging.broker import connected
 from web.messaging.dead_letters import LONGEST_DETAIL, UNDECODABLE, Corpse
-from web.messaging.lifecycle import DATABASE_ERRORS, StopSignal
+from web.messaging.lifecycle import StopSignal, is_outage
 from web.messaging.models import DeadLetter
-from web.messaging.publisher_app import app
 from web.messaging.storable import storable_text
 
 log = structlog.get_logger("web.collector")
-HEARTBEAT = 20  # seconds
 IDLE = 1.0  # seconds to wait for the first message of a batch
+BATCH_SIZE = 16_000_000  # bytes after which a batch is not made larger: all of it is in memory
 LINGER = 0.005  # seconds to wait for one more message of a batch
 
 
@@ -53,18 +55,16 @@ def collect(stop: StopSignal, liveness: LivenessFile) -> None:
 
     Raises one of BROKER_ERRORS or DATABASE_ERRORS; what was not acknowledged is delivered again.
     """
-    with app.connection_for_read(heartbeat=HEARTBEAT) as connection:
-        connection.connect()
-        topology.check(connection)
+    database.ensure_connection()  # first: what nobody can store would only go back to its queue
+    with connected() as connection:
         inbox = Inbox(connection)
         log.info("collector connected")
         while not stop:
             liveness.touch()
-            connection.heartbeat_check()
             messages = inbox.receive()
+            connection.heartbeat_check()  # now, when all that has arrived has been read
             if messages:
-                apply(messages)
-                messages[-1].ack(multiple=True)
+                apply(messages, lambda message: message.ack(multiple=True))
 
 
 class RawMessage(pyamqp.Message):
@@ -82,6 +82,7 @@ class Inbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._received: list[Message] = []
+        self._size = 0
         channel: Any = connection.channel()  # py-amqp's, which has no types
         channel.auto_decode = False  # a body may be anything, whatever encoding it claims to have
         channel.Message = RawMessage
@@ -91,44 +92,68 @@ class Inbox:
             [topology.WEB_RESULTS, topology.WEB_DEAD],
             auto_declare=False,
             accept=None,  # bodies are decoded here, where a malformed one becomes a dead letter
-            on_message=self._received.append,
+            on_message=self._take,
         )
         self._consumer.consume()
 
     def receive(self) -> list[Message]:
         """Return all messages that are there, at most a batch; wait a moment if there are none."""
-        while len(self._received) < settings.COLLECTOR_BATCH:
+        while len(self._received) < settings.COLLECTOR_BATCH and self._size < BATCH_SIZE:
             try:
                 self._connection.drain_events(timeout=LINGER if self._received else IDLE)
             except TimeoutError:
                 break
         messages = list(self._received)
         self._received.clear()
+        self._size = 0
         return messages
 
+    def _take(self, message: Message) -> None:
+        self._received.append(message)
+        self._size += len(_body(message))
 
-def apply(messages: Sequence[Message]) -> None:
+
+def apply(
+    messages: Sequence[Message], applied: Callable[[Message], object] = lambda _: None
+) -> None:
     """Bring the database up to date with a batch, in one transaction.
 
-    A message that the database refuses for what it says becomes a dead letter of its own, so that
-    it stops nothing else.
+    A message that makes this impossible becomes a dead letter of its own, so that it stops nothing
+    else. ``applied`` is called with the last message of each part that is done.
     """
     try:
         _write(_sort(messages))
-    except DATABASE_ERRORS:
-        raise
-    except (DatabaseError, ValueError, TypeError) as error:
+    except Exception as error:
+        if is_outage(error):
+            raise
         if len(messages) > 1:
-            for message in messages:
-                apply([message])
+            middle = len(messages) // 2
+            apply(messages[:middle], applied)
+            apply(messages[middle:], applied)
             return
-        log.exception("message refused", routing_key=_routing_key(messages[0]))
-        _refuse(messages[0], f"{type(error).__name__}: {error}")
+        _refuse(messages[0], error)
+    applied(messages[-1])
+
+
+def _refuse(message: Message, error: Exception) -> None:
+    """Put what cannot be applied into the dead letters; what its error says may be secret."""
+    names = [type(cause).__name__ for cause in (error, error.__cause__) if cause]
+    detail = " from ".join(names)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    at = f"{place.filename}:{place.lineno}"
+    log.error("message refused", routing_key=_routing_key(message), error=detail, at=at)
+    try:
+        _bury(message, detail)
+    except Exception as second:
+        if is_outage(second):
+            raise
+        log.error("nobody can be told", error=type(second).__name__)
+        _unreadable(message, detail).save()
 
 
 @transaction.atomic
-def _refuse(message: Message, detail: str) -> None:
-    """Put what cannot be stored into the dead letters, and tell the task's owner so."""
+def _bury(message: Message, detail: str) -> None:
+    """Store a dead letter, and tell the task's owner so."""
     dead_letters.store([_unusable(message, detail)])
     for event in _sort([message]).events:
         handler = handlers.find(event.task)
@@ -145,8 +170,9 @@ def _write(batch: Batch) -> None:
     for announced in batch.catalogues:
         catalogue.announce(announced)
     workers.record(batch.reports)
-    dead_letters.store(batch.letters)
-    deaths = (dead_letters.event_of(letter) for letter in batch.letters)
+    letters = unrouted.take_back(batch.letters)
+    dead_letters.store(letters)
+    deaths = (dead_letters.event_of(letter) for letter in letters)
     by_task = defaultdict(list)
     for event in (*batch.events, *(event for event in deaths if event)):
         by_task[event.task].append(event)
@@ -227,3 +253,17 @@ def _unusable(message: Message, detail: str) -> DeadLetter:
     if _is_result(message):
         letter.queue = topology.WEB_RESULTS.name
     return letter
+
+
+def _unreadable(message: Message, detail: str) -> DeadLetter:
+    return DeadLetter(
+        fingerprint=uuid4().hex,
+        reason=dead_letters.MALFORMED,
+        detail=detail,
+        queue=topology.WEB_RESULTS.name if _is_result(message) else "",
+        exchange=storable_text(message.delivery_info["exchange"]),
+        routing_key=storable_text(_routing_key(message)),
+        headers={},
+        properties={},
+        body=_body(message),
+    )

@@ -11,13 +11,14 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from contracts import topology
-from contracts.tasks import Payload, TaskContract
+from contracts.tasks import TASKS, Payload, TaskContract
 from web import request_id
 from web.messaging.models import OutboxMessage
 from web.messaging.publisher_app import CONTROL, app
 from web.messaging.wakeup import OUTBOX_CHANNEL, wake_after_commit
 
 P = TypeVar("P", bound=Payload)
+LONGEST_PAUSE = 15  # seconds; what was wrong may have been mended at any time
 
 
 class OutsideTransactionError(RuntimeError):
@@ -96,26 +97,6 @@ def broadcast(command: str, arguments: dict[str, Any]) -> None:
     )
 
 
-def resend(
-    *,
-    task_id: UUID | None,
-    exchange: str,
-    routing_key: str,
-    headers: dict[str, Any],
-    properties: dict[str, Any],
-    body: bytes,
-) -> None:
-    """Store a message that once was published, such as a dead letter, to be published again."""
-    _store(
-        task_id=task_id,
-        exchange=exchange,
-        routing_key=routing_key,
-        headers=headers,
-        properties=properties,
-        body=body,
-    )
-
-
 def withdraw(task_id: UUID) -> bool:
     """Delete a task's message if no relay has claimed it; True if there was one."""
     unclaimed = OutboxMessage.objects.filter(task_id=task_id, leased_until=None)
@@ -143,6 +124,12 @@ def claim(limit: int) -> list[OutboxMessage]:
     )
 
 
+def prolong(ids: Sequence[int]) -> None:
+    """Keep the lease of messages that still wait for the broker: it runs anew from now on."""
+    lease = timedelta(seconds=settings.OUTBOX_LEASE)
+    OutboxMessage.objects.filter(pk__in=ids).update(leased_until=Now() + lease)
+
+
 def delete(ids: Sequence[int]) -> None:
     """Forget messages that the broker has confirmed."""
     with connection.cursor() as cursor:
@@ -156,13 +143,22 @@ def give_back(ids: Sequence[int]) -> None:
 
 def postpone(message: OutboxMessage, reason: str) -> None:
     """Try again later what the broker refused, for instance because a queue is full."""
-    delay = timedelta(seconds=min(2**message.refusals, 60))
     OutboxMessage.objects.filter(pk=message.pk).update(
         leased_until=None,
-        due_at=Now() + delay,
+        due_at=Now() + pause(message.refusals),
         refusals=message.refusals + 1,
         last_refusal=reason[:1000],
     )
+
+
+def pause(refusals: int) -> timedelta:
+    """How long a message waits that has been refused so often before."""
+    return timedelta(seconds=min(2 ** min(refusals, 10), LONGEST_PAUSE))
+
+
+def is_task(exchange: str, routing_key: str) -> bool:
+    """Whether it is a task for one of our workers: its queue can be missing only for a while."""
+    return exchange == topology.TASKS.name and routing_key in TASKS
 
 
 def _properties(properties: dict[str, Any]) -> dict[str, Any]:

@@ -7,111 +7,182 @@ Source: https://www.rabbitmq.com/docs/confirms#publisher-confirms
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, cast
+from select import select
+from typing import Any
 
+import structlog
+from amqp import Message
+from amqp.exceptions import ChannelError, PreconditionFailed
 from kombu import Connection, Producer
 
-from contracts.topology import check
+from web.messaging.broker import ANSWER, connected
 from web.messaging.models import OutboxMessage
 from web.messaging.publisher_app import CONTROL, app
 
-HEARTBEAT = 20  # seconds; a connection that is silent for twice as long is dead
+log = structlog.get_logger("web.publisher")
 CONFIRM_TIMEOUT = 30.0  # seconds of silence after which a connection is given up
+LOOK_UP = 1.0  # seconds to wait for the broker before looking at anything else
+Answers = list[tuple[OutboxMessage, str]]
 
 
 class BrokerSilentError(ConnectionError):
-    """The broker neither confirmed nor refused in time: it is blocked, overloaded or gone."""
+    """The broker neither confirmed nor refused in time: it is overloaded or gone."""
 
 
 @dataclass
 class Outcome:
-    """What the broker said of each message of a batch."""
+    """What the broker said of each message of a batch; ``open`` are those without an answer."""
 
+    open: dict[int, OutboxMessage]
     confirmed: list[OutboxMessage] = field(default_factory=list)
-    refused: list[tuple[OutboxMessage, str]] = field(default_factory=list)
-    returned: list[tuple[OutboxMessage, str]] = field(default_factory=list)
-    unencodable: list[tuple[OutboxMessage, str]] = field(default_factory=list)
+    refused: Answers = field(default_factory=list)
+    returned: Answers = field(default_factory=list)
+    unencodable: Answers = field(default_factory=list)
+
+    def add(self, answers: Answers, message: OutboxMessage, reason: str) -> None:
+        """Take down an answer other than a confirm."""
+        del self.open[message.pk]
+        answers.append((message, reason))
+
+    def confirm(self, message: OutboxMessage) -> None:
+        """Take down a confirm."""
+        self.confirmed.append(self.open.pop(message.pk))
 
 
 class Publisher:
-    """A connection to the broker with one channel for messages and one for Flower's events."""
+    """A connection to the broker with one channel for messages and one for Flower's events.
+
+    ``blocked`` says that the broker takes nothing, because it is short of memory or disk.
+    Source: https://www.rabbitmq.com/docs/connection-blocked
+    """
 
     def __init__(self) -> None:
-        self._connection: Connection = app.connection_for_write(heartbeat=HEARTBEAT)
-        self._tag = 0
-        self._pending: dict[int, OutboxMessage] = {}
-        self._returns: dict[str, str] = {}
-        self._outcome = Outcome()
+        self.blocked = False
+        self._exit = ExitStack()
+        self._channels: list[Any] = []  # py-amqp's, which have no types
+        self._outcome = Outcome({})
 
     def __enter__(self) -> "Publisher":
-        try:
-            self._open()
-        except BaseException:
-            self._close()
-            raise
+        with ExitStack() as opening:
+            self._connection: Connection = opening.enter_context(connected())
+            self._amqp: Any = self._connection.connection
+            self._amqp.on_blocked, self._amqp.on_unblocked = self._on_blocked, self._on_unblocked
+            self._open_channels()
+            # A cancellation may be the first to use it, before any worker was ever started.
+            CONTROL(self._connection.default_channel).declare()
+            self._dispatcher = app.events.Dispatcher(enabled=False, hostname="relay@web")
+            self._look_for_alarm()
+            self._exit = opening.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
+    def __exit__(self, *error: Any) -> None:
+        self._exit.__exit__(*error)
 
-    def _open(self) -> None:
-        self._connection.connect()
-        check(self._connection)
-        self._channel = cast("Any", self._connection.channel())  # py-amqp's, untyped
-        self._channel.confirm_select()
-        self._channel.events["basic_ack"].add(self._on_ack)
-        self._channel.events["basic_nack"].add(self._on_nack)
-        self._channel.events["basic_return"].add(self._on_return)
-        self._producer = Producer(self._channel, auto_declare=False)
-        self._event_producer = Producer(self._connection.channel(), auto_declare=False)
-        # A cancellation may be the first to use it, before any worker was ever started.
-        CONTROL(self._connection.default_channel).declare()
-        self._dispatcher = app.events.Dispatcher(enabled=False, hostname="relay@web")
+    def _open_channels(self) -> None:
+        for channel in self._channels:
+            self._connection.maybe_close_channel(channel)
+        self._channels = [self._amqp.channel(), self._amqp.channel()]
+        channel, events = self._channels
+        channel.confirm_select()
+        channel.events["basic_ack"].add(self._on_ack)
+        channel.events["basic_nack"].add(self._on_nack)
+        channel.events["basic_return"].add(self._on_return)
+        self._producer = Producer(channel, auto_declare=False)
+        self._event_producer = Producer(events, auto_declare=False)
+        self._tag = 0
+        self._pending: dict[int, OutboxMessage | None] = {}
+        self._returns: dict[str, str] = {}
 
-    def _close(self) -> None:
-        self._connection.collect()  # also closes a broken connection, without waiting for it
+    def _look_for_alarm(self) -> None:
+        # The broker tells of an alarm only to those who publish; this goes nowhere. Otherwise a
+        # message that is larger than what the network holds would find out, each time anew.
+        self._channels[0].basic_publish(Message(), exchange="", routing_key="warren.nowhere")
+        self._tag, self._pending = 1, {1: None}
+        while self._pending and not self.blocked:
+            self._connection.drain_events(timeout=ANSWER)
 
     def keep_alive(self) -> None:
         """Answer heartbeats. Raises one of ``BROKER_ERRORS`` if the broker is gone."""
-        self._connection.heartbeat_check()
         while self._drained(timeout=0.001):
             pass
+        self._connection.heartbeat_check()
 
-    def publish(self, messages: Sequence[OutboxMessage]) -> Outcome:
-        """Publish a batch and wait until the broker has answered for each message.
+    def publish(self, outcome: Outcome, go_on: Callable[[], bool]) -> None:
+        """Publish what is open and wait for the answers, for as long as ``go_on`` agrees.
 
-        Raises one of ``BROKER_ERRORS``; the fate of the batch is then unknown.
+        Raises one of ``BROKER_ERRORS``; the fate of what is still open is then unknown.
         """
-        self._outcome = Outcome()
+        self._outcome = outcome
+        messages = list(outcome.open.values())
+        try:
+            self._publish(messages, go_on)
+        except ChannelError as error:
+            # One of them made the broker close the channel. Which one shows if each goes alone.
+            log.warning("channel closed", reason=str(error))
+            self._open_channels()
+            for message in list(outcome.open.values()):
+                if not self._publish_alone(message, go_on):
+                    return
+
+    def _publish_alone(self, message: OutboxMessage, go_on: Callable[[], bool]) -> bool:
+        try:
+            return self._publish([message], go_on)
+        except ChannelError as error:
+            self._open_channels()
+            outcome = self._outcome
+            # Too large or wrongly made: it will never be taken. What else there is may be mended,
+            # such as a missing exchange or permission.
+            final = isinstance(error, PreconditionFailed)
+            outcome.add(outcome.unencodable if final else outcome.refused, message, str(error))
+            return True
+
+    def _publish(self, messages: Sequence[OutboxMessage], go_on: Callable[[], bool]) -> bool:
         for message in messages:
+            if not self._await(self._has_room, go_on):
+                return False
             self._send(message)
+        return self._await(lambda: not self._pending, go_on)
+
+    def _await(self, come: Callable[[], bool], go_on: Callable[[], bool]) -> bool:
+        """Listen to the broker until something has come; False if that is given up."""
         deadline = time.monotonic() + CONFIRM_TIMEOUT
-        while self._pending:
-            if self._drained(timeout=1.0):
+        while not come():
+            if self._drained(LOOK_UP) or self.blocked:
                 deadline = time.monotonic() + CONFIRM_TIMEOUT
-            else:
-                self._connection.heartbeat_check()
-                if time.monotonic() > deadline:
-                    raise BrokerSilentError(f"no confirm in {CONFIRM_TIMEOUT:.0f} s")
-        self._tell_flower(self._outcome.confirmed)
-        return self._outcome
+            self._connection.heartbeat_check()
+            if not go_on():
+                return False
+            if time.monotonic() > deadline:
+                raise BrokerSilentError(f"no confirm in {CONFIRM_TIMEOUT:.0f} s")
+        return True
+
+    def _has_room(self) -> bool:
+        """Whether a message would go out at once: a broker with an alarm does not read."""
+        sock = self._amqp.sock
+        readable, writable, _ = select([sock], [sock], [], LOOK_UP)
+        if readable:
+            self._drained(timeout=0.001)
+        return bool(writable) and not self.blocked
 
     def _send(self, message: OutboxMessage) -> None:
         properties = dict(message.properties)
+        ours = {"outbox_id": str(message.pk), "refusals": message.refusals}
         try:
             self._producer.publish(
                 bytes(message.body),
                 exchange=message.exchange,
                 routing_key=message.routing_key,
-                headers=message.headers | {"outbox_id": str(message.pk)},
+                headers=message.headers | ours,
                 mandatory=message.mandatory,
                 retry=False,
                 **properties,
             )
         except (TypeError, ValueError, KeyError, AttributeError, struct.error) as error:
-            self._outcome.unencodable.append((message, f"{type(error).__name__}: {error}"))
+            reason = f"{type(error).__name__}: {error}"
+            self._outcome.add(self._outcome.unencodable, message, reason)
             return
         self._tag += 1
         self._pending[self._tag] = message
@@ -125,24 +196,35 @@ class Publisher:
 
     def _take(self, tag: int, multiple: bool) -> list[OutboxMessage]:
         tags = [known for known in self._pending if known <= tag] if multiple else [tag]
-        return [self._pending.pop(known) for known in tags if known in self._pending]
+        taken = [self._pending.pop(known, None) for known in tags]
+        return [message for message in taken if message]
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         for message in self._take(tag, multiple):
             reason = self._returns.pop(str(message.pk), None)
             if reason:  # the broker returns what it cannot route, and then confirms it
-                self._outcome.returned.append((message, reason))
+                self._outcome.add(self._outcome.returned, message, reason)
             else:
-                self._outcome.confirmed.append(message)
+                self._outcome.confirm(message)
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
         for message in self._take(tag, multiple):
-            self._outcome.refused.append((message, "the broker refused it: a queue is full"))
+            reason = "the broker refused it: a queue is full"
+            self._outcome.add(self._outcome.refused, message, reason)
 
     def _on_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
         self._returns[message.headers["outbox_id"]] = f"{error} ({exchange}, {routing_key})"
 
-    def _tell_flower(self, messages: Sequence[OutboxMessage]) -> None:
+    def _on_blocked(self, _reason: str) -> None:
+        self.blocked = True
+        log.warning("broker blocked: its memory or disk alarm is on, and it takes no messages")
+
+    def _on_unblocked(self) -> None:
+        self.blocked = False
+        log.info("broker takes messages again")
+
+    def tell_flower(self, messages: Sequence[OutboxMessage]) -> None:
+        """Announce tasks that were sent. Raises one of ``BROKER_ERRORS`` but is not important."""
         for message in messages:
             if message.sent_event:
                 self._dispatcher.publish(

@@ -1,5 +1,6 @@
 """The relay against a real broker: confirmed, refused, returned, unencodable."""
 
+import socket
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,9 +10,10 @@ from kombu import Connection, Queue
 
 from contracts import topology
 from contracts.errors import TopologyError
+from contracts.liveness import LivenessFile
 from contracts.tasks import RUN_COMPUTATION, RunComputation
 from web.messaging import outbox
-from web.messaging.lifecycle import BROKER_ERRORS
+from web.messaging.lifecycle import BROKER_ERRORS, StopSignal
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.messaging.publisher import Publisher
 from web.messaging.relay import relay_batch
@@ -25,6 +27,10 @@ def store() -> UUID:
     with transaction.atomic():
         outbox.send(RUN_COMPUTATION, payload, task_id=task_id)
     return task_id
+
+
+def relay_some(publisher: Publisher) -> int:
+    return relay_batch(publisher, StopSignal(), LivenessFile(""))
 
 
 def open_channel(amqp: Connection) -> Any:
@@ -45,7 +51,7 @@ def test_due_messages_are_published_and_forgotten(amqp: Connection) -> None:
     ids = [store() for _ in range(250)]
     with Publisher() as publisher:
         published = 0
-        while batch := relay_batch(publisher):
+        while batch := relay_some(publisher):
             published += batch
     assert published == 250
     assert taken(amqp, "compute") == [str(task_id) for task_id in ids]
@@ -56,7 +62,7 @@ def test_a_stored_message_is_published_byte_for_byte(amqp: Connection) -> None:
     store()
     stored = OutboxMessage.objects.get()
     with Publisher() as publisher:
-        relay_batch(publisher)
+        relay_some(publisher)
     message = open_channel(amqp).basic_get("compute")
     assert message.body.encode() == bytes(stored.body)
     assert stored.headers.items() <= message.headers.items()
@@ -73,12 +79,12 @@ def test_a_full_queue_postpones_and_loses_nothing(
     with pytest.raises(TopologyError, match="queue 'compute' differs"), Publisher():
         pass
     # A policy may limit a queue's length without changing the topology; the refusal is the same.
-    monkeypatch.setattr("web.messaging.publisher.check", lambda _connection: None)
+    monkeypatch.setattr("web.messaging.broker.check", lambda _connection: None)
     ids = set()
     with Publisher() as publisher:
         for _ in range(2):  # the broker notices the limit only when it has been passed
             ids |= {str(store()) for _ in range(10)}
-            relay_batch(publisher)
+            relay_some(publisher)
     left = {str(message.task_id) for message in OutboxMessage.objects.all()}
     assert left
     assert left | set(taken(amqp, "compute")) == ids
@@ -89,7 +95,7 @@ def test_a_message_that_no_queue_wants_is_caught(amqp: Connection) -> None:
     store()
     OutboxMessage.objects.update(routing_key="nobody.knows")
     with Publisher() as publisher:
-        relay_batch(publisher)
+        relay_some(publisher)
     assert not OutboxMessage.objects.exists()
     assert len(taken(amqp, "web.dead")) == 1
 
@@ -100,7 +106,7 @@ def test_a_message_that_the_broker_returns_is_parked_with_its_reason(amqp: Conne
     with Publisher() as publisher:
         with open_channel(amqp) as channel:
             channel.queue_unbind("web.results", topology.RESULTS.name, "#")
-        relay_batch(publisher)
+        relay_some(publisher)
     assert not OutboxMessage.objects.exists()
     letter = DeadLetter.objects.get()
     assert letter.reason == "returned"
@@ -111,7 +117,7 @@ def test_a_message_that_cannot_be_encoded_is_parked_and_stops_no_other(amqp: Con
     bad, good = store(), store()
     OutboxMessage.objects.filter(task_id=bad).update(headers={"task": "compute.run", "n": 2**80})
     with Publisher() as publisher:
-        relay_batch(publisher)
+        relay_some(publisher)
     assert DeadLetter.objects.get().reason == "unencodable"
     assert taken(amqp, "compute") == [str(good)]
 
@@ -119,7 +125,7 @@ def test_a_message_that_cannot_be_encoded_is_parked_and_stops_no_other(amqp: Con
 def test_messages_come_back_when_the_connection_breaks(amqp: Connection) -> None:
     store()
     with Publisher() as publisher:
-        publisher._connection.transport.close_connection(publisher._connection.connection)
+        publisher._amqp.sock.shutdown(socket.SHUT_RDWR)
         with pytest.raises(BROKER_ERRORS):
-            relay_batch(publisher)
+            relay_some(publisher)
     assert OutboxMessage.objects.get().leased_until is None

@@ -1,0 +1,41 @@
+"""A connection to the broker that no silence holds up."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kombu import Connection
+
+from contracts.topology import check
+from web.messaging.publisher_app import app
+
+HEARTBEAT = 10  # seconds; a connection that is silent for twice as long is dead
+ANSWER = 4.0  # seconds to wait for any one answer
+GOODBYE = 1.0  # seconds to wait for the last one
+# Whether a connection is dead is for the heartbeat to say: py-amqp's default would give it up one
+# second after a broker with an alarm has stopped reading.
+SOCKET_SETTINGS = {socket.TCP_USER_TIMEOUT: 0}
+
+
+@contextmanager
+def connected(*, checked: bool = True) -> Iterator[Connection]:
+    """Connect and check the topology, unless the caller does, within seconds or not at all.
+
+    Raises one of BROKER_ERRORS, and TopologyError.
+    """
+    options = {"socket_settings": SOCKET_SETTINGS}
+    connection = app.connection_for_write(
+        heartbeat=HEARTBEAT, connect_timeout=ANSWER, transport_options=options
+    )
+    try:
+        connection.ensure_connection(max_retries=0)  # once; connect() would try again
+        opened: Any = connection.connection  # py-amqp's, which has no types
+        opened.sock.settimeout(ANSWER)
+        if checked:
+            check(connection)
+        yield connection
+        opened.sock.settimeout(GOODBYE)
+        connection.release()
+    finally:
+        connection.collect()  # closes what is broken, without a word

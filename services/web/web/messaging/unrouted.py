@@ -1,0 +1,61 @@
+"""Tasks that found no queue: somebody has deleted it, and it will be there again.
+
+They wait in the outbox meanwhile, for that is no fault of theirs. One that no service of ours can
+ever want is a dead letter like any other.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+from django.db.models.functions import Now
+
+from web.messaging import outbox
+from web.messaging.dead_letters import UNROUTED
+from web.messaging.models import DeadLetter, OutboxMessage
+
+log = structlog.get_logger("web.unrouted")
+
+
+def take_back(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Put tasks back into the outbox, inside of the collector's transaction; return the rest.
+
+    A task that waits there already, because it was delivered twice, is not put there again.
+    """
+    tasks = {letter.task_id: letter for letter in letters if _will_be_wanted(letter)}
+    if not tasks:
+        return list(letters)
+    waiting = OutboxMessage.objects.filter(task_id__in=tasks, last_refusal__gt="")
+    known = set(waiting.values_list("task_id", flat=True))
+    new = [_message(letter) for task_id, letter in tasks.items() if task_id not in known]
+    OutboxMessage.objects.bulk_create(new)
+    return [letter for letter in letters if not _will_be_wanted(letter)]
+
+
+def _will_be_wanted(letter: DeadLetter) -> bool:
+    return (
+        letter.reason == UNROUTED
+        and letter.task_id is not None
+        and letter.task == letter.routing_key
+        and outbox.is_task(letter.exchange, letter.routing_key)
+    )
+
+
+def _message(letter: DeadLetter) -> OutboxMessage:
+    refusals = _refusals(letter)
+    log.warning("no queue for task", task=letter.task, task_id=str(letter.task_id))
+    return OutboxMessage(
+        task_id=letter.task_id,
+        exchange=letter.exchange,
+        routing_key=letter.routing_key,
+        headers={name: letter.headers[name] for name in letter.headers if name[:2] != "x-"},
+        properties=letter.properties,
+        body=letter.body,
+        due_at=Now() + outbox.pause(refusals + 1),
+        refusals=refusals + 1,
+        last_refusal=letter.detail,
+    )
+
+
+def _refusals(letter: DeadLetter) -> int:
+    refusals = letter.headers.get("refusals")  # the relay's, who sends the count along
+    return refusals if isinstance(refusals, int) and 0 <= refusals < 1_000_000 else 0
