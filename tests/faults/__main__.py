@@ -36,12 +36,10 @@ def main() -> int:
     for small in (False, True):
         if part := [one for one in chosen if one.small_disk == small]:
             verdicts += _run(part, options, small=small)
-    failed = [verdict.fault for verdict in verdicts if not verdict.holds]
     report.write(RESULT, verdicts, seed=options.seed, machine=platform.platform(),
                  processors=os.cpu_count())  # fmt: skip
-    print(f"{len(verdicts) - len(failed)} of {len(verdicts)} faults left everything as promised;"
-          f" {RESULT}")  # fmt: skip
-    return 1 if failed else 0
+    print(report.summary(verdicts), f"All of it: {RESULT}", sep="\n")
+    return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
 def _options() -> argparse.Namespace:

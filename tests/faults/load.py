@@ -103,8 +103,8 @@ class _Client:
         self._random = random.Random(user.email)
         self._http = httpx.Client(base_url=f"{web_url}/api/v1/", timeout=TIMEOUT, trust_env=False)
         acts = {
-            self._plain: 12,
-            self._long: 2,
+            self._plain: 13,
+            self._long: 1,
             self._failing: 1,
             self._stumbling: 1,
             self._cancelled: 1,
@@ -128,7 +128,7 @@ class _Client:
         self._submit("plain", "add", {"x": x, "y": y}, "succeeded", x + y)
 
     def _long(self) -> None:
-        seconds = self._random.choice([0.5, 1.0, 2.0])
+        seconds = self._random.choice([0.3, 0.6, 1.2])
         self._submit("long", "nap", {"seconds": seconds}, "succeeded", seconds)
 
     def _failing(self) -> None:

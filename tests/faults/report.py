@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.faults.verdict import Verdict
+from tests.faults.verdict import Verdict, p99
 
 COLUMNS: tuple[tuple[str, int, Callable[[Verdict], str]], ...] = (
     ("s", 4, lambda v: f"{v.seconds:.0f}"),
@@ -19,9 +19,10 @@ COLUMNS: tuple[tuple[str, int, Callable[[Verdict], str]], ...] = (
     ("uncertain", 9, lambda v: str(v.uncertain)),
     ("5xx", 3, lambda v: str(v.answers_5xx)),
     ("503", 4, lambda v: str(v.answers_503)),
-    ("p99 ms", 11, lambda v: f"{v.p99_before:.0f} → {v.p99_during:.0f}"),
+    ("p99 ms", 11, lambda v: f"{p99(v.before):.0f} → {p99(v.during):.0f}"),
     ("recovery", 8, lambda v: f"{v.recovery:.1f} s"),
 )
+BROKER = "RabbitMQ"
 NAME = 58  # characters
 
 
@@ -35,6 +36,20 @@ def line(verdict: Verdict) -> str:
     cells = (f"{show(verdict):>{width}}" for _, width, show in COLUMNS)
     row = " ".join([f"{verdict.fault:<{NAME}}", *cells, "" if verdict.holds else " FAILED"])
     return "\n".join([row, *(f"    {problem}" for problem in verdict.problems)])
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """How many faults left everything as promised, and how requests fared without a broker."""
+    held = sum(verdict.holds for verdict in verdicts)
+    before = [seconds for verdict in verdicts for seconds in verdict.before]
+    during = [
+        seconds for verdict in verdicts if BROKER in verdict.fault for seconds in verdict.during
+    ]
+    return (
+        f"{held} of {len(verdicts)} faults left everything as promised.\n"
+        f"p99 of all requests before a fault: {p99(before):.0f} ms of {len(before)}; "
+        f"during those of {BROKER}: {p99(during):.0f} ms of {len(during)}."
+    )
 
 
 def write(path: Path, verdicts: Sequence[Verdict], **about: object) -> None:

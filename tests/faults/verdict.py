@@ -30,13 +30,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of the table; times are seconds, ``p99`` milliseconds.
+    """One line of the table; times are seconds.
 
     ``uncertain`` counts mails that went out twice in the one way that is known and marked: a
     mailer died, or its server fell silent, between the end of the mail and the note of it.
     ``recovery`` is the time from the fault's end until all was done that was accepted before it.
     ``exits`` counts processes that ended without having been ended. ``may_refuse`` is set if the
-    fault makes answers with 503 right.
+    fault makes answers with 503 right. ``before`` and ``during`` are how long requests took, each.
     """
 
     fault: str
@@ -52,8 +52,8 @@ class Verdict:
     answers_5xx: int
     answers_503: int
     unanswered: int
-    p99_before: float
-    p99_during: float
+    before: tuple[float, ...]
+    during: tuple[float, ...]
     recovery: float
     exits: int
     may_refuse: bool
@@ -77,8 +77,11 @@ class Verdict:
         return self.kept and self.recovery <= RECOVERY
 
     def as_dict(self) -> dict[str, Any]:
-        """For the file."""
-        return asdict(self) | {"lost": self.lost, "holds": self.holds}
+        """For the file, with the 99th percentiles in milliseconds."""
+        found = asdict(self) | {"lost": self.lost, "holds": self.holds}
+        for name in ("before", "during"):
+            found[f"p99_{name}"] = p99(found.pop(name))
+        return found
 
 
 class Outcome:
@@ -184,8 +187,8 @@ def judge(
         answers_5xx=sum(count for code, count in statuses.items() if code >= 500 and code != 503),
         answers_503=statuses[503],
         unanswered=statuses[0],
-        p99_before=p99(account.asked, 0, trial.begin),
-        p99_during=p99(account.asked, trial.begin, trial.end),
+        before=_times(account.asked, 0, trial.begin),
+        during=_times(account.asked, trial.begin, trial.end),
         recovery=max(0.0, outcome.last_ending(trial.end) - trial.end),
         exits=exits,
         may_refuse=trial.may_refuse,
@@ -193,14 +196,18 @@ def judge(
     )
 
 
-def p99(asked: Sequence[Asked], begin: float, end: float) -> float:
-    """The 99th percentile of the requests of a time, in milliseconds; 0 if none was answered."""
-    times = sorted(
+def p99(times: Sequence[float]) -> float:
+    """The 99th percentile of some times in seconds, in milliseconds; 0 if there are none."""
+    return sorted(times)[int(len(times) * PERCENTILE)] * 1000 if times else 0.0
+
+
+def _times(asked: Sequence[Asked], begin: float, end: float) -> tuple[float, ...]:
+    """How long the requests of a time took that were answered."""
+    return tuple(
         one.seconds
         for one in asked
         if one.status and one.what != "sign in" and begin <= one.at < end
     )
-    return times[int(len(times) * PERCENTILE)] * 1000 if times else 0.0
 
 
 def _arrived(mail: dict[str, Any]) -> bool:
