@@ -4,16 +4,13 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 from uuid import UUID, uuid4
 
 import msgspec
 import structlog
-from django.conf import settings
 from django.db import connection as database
 from django.db import transaction
-from kombu import Connection, Consumer, Message
-from kombu.transport import pyamqp
+from kombu import Message
 
 from contracts import topology
 from contracts.liveness import LivenessFile
@@ -29,15 +26,13 @@ from contracts.results import (
 from web.jobs import catalogue
 from web.messaging import dead_letters, handlers, unrouted, workers
 from web.messaging.broker import connected
-from web.messaging.dead_letters import LONGEST_DETAIL, UNDECODABLE, Corpse
+from web.messaging.dead_letters import LONGEST_DETAIL, UNDECODABLE
+from web.messaging.inbox import Inbox, body_of, corpse, is_result, routing_key
 from web.messaging.lifecycle import StopSignal, is_outage
 from web.messaging.models import DeadLetter
 from web.messaging.storable import storable_text
 
 log = structlog.get_logger("web.collector")
-IDLE = 1.0  # seconds to wait for the first message of a batch
-BATCH_SIZE = 16_000_000  # bytes after which a batch is not made larger: all of it is in memory
-LINGER = 0.005  # seconds to wait for one more message of a batch
 
 
 @dataclass
@@ -65,52 +60,6 @@ def collect(stop: StopSignal, liveness: LivenessFile) -> None:
             connection.heartbeat_check()  # now, when all that has arrived has been read
             if messages:
                 apply(messages, lambda message: message.ack(multiple=True))
-
-
-class RawMessage(pyamqp.Message):
-    """A message as it came. If its header says that it is compressed, it may not be, or a bomb."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.errors = [None]  # kombu unpacks only what has none
-        super().__init__(*args, **options)
-        self.errors = []
-
-
-class Inbox:
-    """Consumes both of web's queues on one channel."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._received: list[Message] = []
-        self._size = 0
-        channel: Any = connection.channel()  # py-amqp's, which has no types
-        channel.auto_decode = False  # a body may be anything, whatever encoding it claims to have
-        channel.Message = RawMessage
-        channel.basic_qos(0, settings.COLLECTOR_BATCH, False)
-        self._consumer = Consumer(
-            channel,
-            [topology.WEB_RESULTS, topology.WEB_DEAD],
-            auto_declare=False,
-            accept=None,  # bodies are decoded here, where a malformed one becomes a dead letter
-            on_message=self._take,
-        )
-        self._consumer.consume()
-
-    def receive(self) -> list[Message]:
-        """Return all messages that are there, at most a batch; wait a moment if there are none."""
-        while len(self._received) < settings.COLLECTOR_BATCH and self._size < BATCH_SIZE:
-            try:
-                self._connection.drain_events(timeout=LINGER if self._received else IDLE)
-            except TimeoutError:
-                break
-        messages = list(self._received)
-        self._received.clear()
-        self._size = 0
-        return messages
-
-    def _take(self, message: Message) -> None:
-        self._received.append(message)
-        self._size += len(_body(message))
 
 
 def apply(
@@ -141,7 +90,7 @@ def _refuse(message: Message, error: Exception) -> None:
     detail = " from ".join(names)
     place = traceback.extract_tb(error.__traceback__)[-1]
     at = f"{place.filename}:{place.lineno}"
-    log.error("message refused", routing_key=_routing_key(message), error=detail, at=at)
+    log.error("message refused", routing_key=routing_key(message), error=detail, at=at)
     try:
         _bury(message, detail)
     except Exception as second:
@@ -186,11 +135,11 @@ def _sort(messages: Sequence[Message]) -> Batch:
     batch = Batch([], [], [], [])
     for message in messages:
         try:
-            if not _is_result(message):
-                batch.letters.append(dead_letters.describe(_corpse(message)))
-            elif _routing_key(message) == CATALOGUE_ROUTING_KEY:
-                batch.catalogues.append(msgspec.json.decode(_body(message), type=Catalogue))
-            elif _routing_key(message).endswith(REPORT_SUFFIX):
+            if not is_result(message):
+                batch.letters.append(dead_letters.describe(corpse(message)))
+            elif routing_key(message) == CATALOGUE_ROUTING_KEY:
+                batch.catalogues.append(msgspec.json.decode(body_of(message), type=Catalogue))
+            elif routing_key(message).endswith(REPORT_SUFFIX):
                 batch.reports.append(_report(message))
             else:
                 batch.events.append(_event(message))
@@ -200,57 +149,22 @@ def _sort(messages: Sequence[Message]) -> Batch:
 
 
 def _event(message: Message) -> TaskEvent:
-    event = msgspec.json.decode(_body(message), type=TaskEvent)
+    event = msgspec.json.decode(body_of(message), type=TaskEvent)
     UUID(event.task_id)  # ours always are
     return event
 
 
 def _report(message: Message) -> WorkerReport:
-    report = msgspec.json.decode(_body(message), type=WorkerReport)
+    report = msgspec.json.decode(body_of(message), type=WorkerReport)
     for task_id in report.holding:
         UUID(task_id)
     return report
 
 
-def _is_result(message: Message) -> bool:
-    # What nobody wanted keeps the name of the exchange that it was first published to.
-    return bool(message.delivery_info["exchange"] == topology.RESULTS.name)
-
-
-def _routing_key(message: Message) -> str:
-    return str(message.delivery_info["routing_key"])
-
-
-def _corpse(message: Message) -> Corpse:
-    properties = _properties(message)
-    info = message.delivery_info
-    return Corpse(
-        dict(message.headers),
-        properties,
-        _body(message),
-        _routing_key(message),
-        exchange=info["exchange"],
-        redelivered=info["redelivered"],
-    )
-
-
-def _body(message: Message) -> bytes:
-    return cast("bytes", message.body or b"")
-
-
-def _properties(message: Message) -> dict[str, Any]:
-    kept = {"correlation_id", "reply_to", "priority", "delivery_mode", "message_id"}
-    properties = {name: value for name, value in message.properties.items() if name in kept}
-    return properties | {
-        "content_type": message.content_type,
-        "content_encoding": message.content_encoding,
-    }
-
-
 def _unusable(message: Message, detail: str) -> DeadLetter:
-    letter = dead_letters.describe(_corpse(message))
+    letter = dead_letters.describe(corpse(message))
     letter.reason, letter.detail = dead_letters.MALFORMED, storable_text(detail, LONGEST_DETAIL)
-    if _is_result(message):
+    if is_result(message):
         letter.queue = topology.WEB_RESULTS.name
     return letter
 
@@ -260,10 +174,10 @@ def _unreadable(message: Message, detail: str) -> DeadLetter:
         fingerprint=uuid4().hex,
         reason=dead_letters.MALFORMED,
         detail=detail,
-        queue=topology.WEB_RESULTS.name if _is_result(message) else "",
+        queue=topology.WEB_RESULTS.name if is_result(message) else "",
         exchange=storable_text(message.delivery_info["exchange"]),
-        routing_key=storable_text(_routing_key(message)),
+        routing_key=storable_text(routing_key(message)),
         headers={},
         properties={},
-        body=_body(message),
+        body=body_of(message),
     )

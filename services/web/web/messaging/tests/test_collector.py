@@ -14,7 +14,8 @@ from contracts import results, topology
 from contracts.results import TaskEvent, TaskState
 from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
-from web.messaging.collector import Inbox, apply
+from web.messaging.collector import apply
+from web.messaging.inbox import Inbox
 from web.messaging.models import DeadLetter
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,8 @@ from kombu import Connection, Message
 
 from contracts.results import WorkerReport
 from web.messaging import workers
-from web.messaging.collector import Inbox, apply
+from web.messaging.collector import apply
+from web.messaging.inbox import Inbox
 from web.messaging.models import DeadLetter, Worker
 
 pytestmark = pytest.mark.django_db
