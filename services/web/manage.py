@@ -2,6 +2,7 @@
 """Run one of web's commands: ``manage.py help`` lists them."""
 
 import os
+import socket
 import sys
 
 from django.core.management import execute_from_command_line
@@ -12,6 +13,9 @@ from contracts.errors import SettingsError, TopologyError
 def main() -> None:
     """Run the command line; what is not set up right is named without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "web.settings")
+    # PostgreSQL shows it with each connection, so that the doctor knows which processes there are.
+    name = " ".join(("warren", *sys.argv[1:2], f"{os.getpid()}@{socket.gethostname()}"))
+    os.environ.setdefault("PGAPPNAME", name)
     try:
         execute_from_command_line(sys.argv)
     except (SettingsError, TopologyError) as error:

@@ -38,14 +38,11 @@ WAYS_OUT = {
 
 @dataclass(frozen=True)
 class Check:
-    """A name, and how to look.
-
-    ``servers`` have to answer for that; the first of them is the one that is asked.
-    """
+    """A name, and how to look; ``server`` is what has to answer for that."""
 
     name: str
     look: Callable[[], Iterable[Finding]]
-    servers: tuple[Server, ...] = ()
+    server: Server | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,8 @@ def examine(checks: Iterable[Check], seconds: float = ALL_SECONDS) -> Iterator[E
     away: set[Server] = set()
     for check in checks:
         left = end - time.monotonic()
-        missing = [server for server in check.servers if server in away]
-        if missing:
-            yield Examined(check.name, [unknown(f"not looked at: {missing[0]} cannot be used")])
+        if check.server in away:
+            yield Examined(check.name, [unknown(f"not looked at: {check.server} cannot be used")])
         elif left <= 0:
             yield Examined(check.name, [unknown("not looked at: the others took too long")])
         else:
@@ -80,11 +76,10 @@ def _examined(check: Check, seconds: float, away: set[Server]) -> Examined:
     try:
         return Examined(check.name, _within(seconds, check.look))
     except UNREACHABLE as error:
-        if check.servers and not _has_answered(error):
-            server = check.servers[0]
-            away.add(server)
-            found = f"{server} cannot be used: {_reason(error)}"
-            return Examined(check.name, [problem(found, WAYS_OUT[server])])
+        if check.server and not _has_answered(error):
+            away.add(check.server)
+            found = f"{check.server} cannot be used: {_reason(error)}"
+            return Examined(check.name, [problem(found, WAYS_OUT[check.server])])
         return Examined(check.name, [unknown(f"could not be looked at: {error}")])
     except Exception as error:  # noqa: BLE001 -- one check that fails does not end the others
         found = f"could not be looked at: {type(error).__name__}: {error}"

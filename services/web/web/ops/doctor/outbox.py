@@ -2,20 +2,12 @@
 
 from collections.abc import Iterator
 
-from django.db import connection
 from django.db.models import Count
 from django.db.models.functions import Now
 
 from web.messaging.models import OutboxMessage
-from web.messaging.wakeup import OUTBOX_CHANNEL
 from web.ops import backlog
-from web.ops.doctor.finding import Finding, problem, start, warn, well
-
-# A relay holds a session that has done nothing but this.
-LISTENING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE usename = current_user AND datname = current_database() AND query = %s
-"""
+from web.ops.doctor.finding import Finding, problem, warn, well
 
 
 def look_at_outbox() -> Iterator[Finding]:
@@ -28,22 +20,11 @@ def look_at_outbox() -> Iterator[Finding]:
         yield well(f"{found.due} messages are due, {later} are for later")
 
 
-def look_at_relay() -> Iterator[Finding]:
-    """Count the relays that are connected to the database; without the broker none is."""
-    with connection.cursor() as cursor:
-        cursor.execute(LISTENING, [f"LISTEN {OUTBOX_CHANNEL}"])
-        relays = cursor.fetchone()[0]
-    if relays:
-        yield well(f"{relays} connected")
-    else:
-        yield problem("none is connected: nothing leaves the outbox", start("relay"))
-
-
 def _late(found: backlog.Backlog) -> Iterator[Finding]:
     if found.late:
         yield problem(
             f"{found.due} messages are due, the oldest for {found.oldest:.0f} s",
-            "see `relay`, `broker` and `alarms`; if these are well, the relay's log. "
+            "see `processes`, `broker` and `alarms`; if these are well, the relay's log. "
             "Nothing is lost: they leave as soon as they can",
         )
 
@@ -62,5 +43,5 @@ def _abandoned() -> Iterator[Finding]:
     if abandoned:
         yield warn(
             f"{abandoned} messages were claimed by a relay that has died or hangs",
-            "another relay takes them over by itself: see `relay`",
+            "another relay takes them over by itself: see `processes`",
         )

@@ -39,7 +39,7 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
     """A check of the broker that never ends by itself."""
     monkeypatch.setattr(examination, "CHECK_SECONDS", 0.05)
     thawed = threading.Event()
-    yield Check("frozen", lambda: [well(str(thawed.wait()))], (Server.BROKER,))
+    yield Check("frozen", lambda: [well(str(thawed.wait()))], Server.BROKER)
     thawed.set()
 
 
@@ -52,9 +52,9 @@ def test_a_check_that_hangs_is_a_problem_and_the_next_is_looked_at(frozen: Check
 
 def test_a_server_that_does_not_answer_is_asked_once() -> None:
     asked: list[str] = []
-    away = Check("away", refused, (Server.DATABASE,))
-    other = Check("other", partial(ask, asked), (Server.BROKER, Server.DATABASE))
-    broker = Check("broker", lambda: [well("there")], (Server.BROKER,))
+    away = Check("away", refused, Server.DATABASE)
+    other = Check("other", partial(ask, asked), Server.DATABASE)
+    broker = Check("broker", lambda: [well("there")], Server.BROKER)
 
     first, second, third = examine([away, other, broker])
 
@@ -66,8 +66,8 @@ def test_a_server_that_does_not_answer_is_asked_once() -> None:
 
 
 def test_a_database_that_refuses_one_thing_is_asked_for_others() -> None:
-    blocked = Check("blocked", locked, (Server.DATABASE,))
-    free = Check("free", lambda: [well("there")], (Server.DATABASE,))
+    blocked = Check("blocked", locked, Server.DATABASE)
+    free = Check("free", lambda: [well("there")], Server.DATABASE)
     assert levels(blocked, free) == [Level.UNKNOWN, Level.OK]
 
 

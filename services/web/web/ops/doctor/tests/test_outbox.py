@@ -9,7 +9,6 @@ from django.db.models.functions import Now
 
 from web.messaging import outbox as messages
 from web.messaging.models import OutboxMessage
-from web.messaging.wakeup import OUTBOX_CHANNEL, Listener
 from web.ops.doctor import outbox
 from web.ops.doctor.finding import Finding, Level
 
@@ -45,11 +44,3 @@ def test_a_lease_that_has_run_out_tells_of_a_dead_relay() -> None:
     (finding,) = found_with(leased_until=Now() - timedelta(seconds=1))
     assert finding.level == Level.WARNING
     assert "1 messages were claimed by a relay that has died" in finding.found
-
-
-@pytest.mark.django_db(transaction=True)  # in one, PostgreSQL shows its sessions as they first were
-def test_relays_are_counted_by_what_they_listen_to() -> None:
-    assert [finding.level for finding in outbox.look_at_relay()] == [Level.PROBLEM]
-    with Listener(OUTBOX_CHANNEL):
-        (finding,) = outbox.look_at_relay()
-    assert (finding.level, finding.found) == (Level.OK, "1 connected")
