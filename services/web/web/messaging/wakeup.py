@@ -7,7 +7,7 @@ Source: https://www.postgresql.org/docs/current/sql-notify.html, and for the loc
 in PostgreSQL's src/backend/commands/async.c
 """
 
-from functools import partial
+from functools import partial, update_wrapper
 from types import TracebackType
 
 import psycopg
@@ -24,7 +24,8 @@ def wake_after_commit(channel: str) -> None:
     """Notify ``channel`` once after the current transaction, however often this is called."""
     callbacks = (entry[1] for entry in connection.run_on_commit)
     if not any(isinstance(call, partial) and call.args == (channel,) for call in callbacks):
-        transaction.on_commit(partial(notify, channel), robust=True)
+        # Django wants the name of what fails, which a partial by itself does not have.
+        transaction.on_commit(update_wrapper(partial(notify, channel), notify), robust=True)
 
 
 def notify(channel: str, payload: str = "") -> None:

@@ -128,3 +128,16 @@ def test_a_commit_wakes_the_relay_once() -> None:
             assert listener.wait(0.05) == []
         assert listener.wait(30) == [""]
         assert listener.wait(0.05) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_is_accepted_though_the_connection_breaks_before_its_notification() -> None:
+    def end_connection() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with transaction.atomic():
+        transaction.on_commit(end_connection, robust=True)
+        store()
+    connection.close()
+    assert OutboxMessage.objects.count() == 1
