@@ -97,11 +97,13 @@ def marker() -> Exchange:
 class Comparison:
     """How the broker's topology compares with the declared one.
 
-    ``problems`` name each object that is missing or differs, and how; ``unasked`` are those whose
-    arguments this user may not ask about: the marker answers for them.
+    ``problems`` name each object that is missing or differs, and how; ``missing`` are the names
+    of the former; ``unasked`` are those whose arguments this user may not ask about: the marker
+    answers for them.
     """
 
     problems: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
 
 
@@ -110,14 +112,23 @@ def declare(connection: Connection) -> None:
     problems = compare(connection).problems
     if differing := _differing(problems):
         raise TopologyError(_explain(differing))
+    restore(connection)
+
+
+def restore(connection: Connection) -> None:
+    """Create what is missing, also bindings, and leave what differs as it is."""
+    entities: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
+    differing = 0
     with connection.channel() as channel:
-        for exchange in EXCHANGES:
-            exchange(channel).declare()
-        for queue in QUEUES:
-            queue(channel).queue_declare()
+        for entity in entities:
+            try:
+                _declare(channel, entity, passive=False)
+            except PreconditionFailed:
+                differing += 1
         for queue_name_, exchange, key in BINDINGS:
             Queue(queue_name_, exchange, routing_key=key)(channel).queue_bind()
-        marker()(channel).declare()
+        if not differing:
+            marker()(channel).declare()
 
 
 def compare(connection: Connection) -> Comparison:
@@ -162,6 +173,7 @@ def _compare(channel: StdChannel, entity: Exchange | Queue, comparison: Comparis
     kind = "queue" if isinstance(entity, Queue) else "exchange"
     if not _exists(channel, entity):
         comparison.problems.append(f"{kind} {entity.name!r} is missing")
+        comparison.missing.append(entity.name)
         return
     try:  # a repeated declaration is refused if an argument differs
         _declare(channel, entity, passive=False)

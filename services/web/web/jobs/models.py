@@ -50,6 +50,7 @@ class Job(models.Model):
         CANCELLED = "cancelled"
 
     FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+    UNFINISHED = (State.QUEUED, State.RUNNING)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -72,6 +73,12 @@ class Job(models.Model):
     queued_at = models.DateTimeField(
         db_default=Now(), help_text="Since when it is being tried; later if an operator repeated it"
     )
+    dispatched_at = models.DateTimeField(
+        db_default=Now(), help_text="When its latest message was due to be published"
+    )
+    republished = models.PositiveSmallIntegerField(
+        default=0, help_text="How often its message was lost and published again"
+    )
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -79,6 +86,11 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["owner", "-created_at", "-id"], name="job_owner_newest"),
             models.Index(fields=["owner", "state", "-created_at"], name="job_owner_state"),
+            models.Index(
+                fields=["dispatched_at"],
+                name="job_unfinished",
+                condition=models.Q(state__in=["queued", "running"]),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["owner", "idempotency_key"], name="job_idempotency_key")

@@ -5,7 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, models, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
@@ -18,6 +20,7 @@ from web.messaging.retries import RetryPolicy
 from web.messaging.wakeup import JOBS_CHANNEL, MAX_PAYLOAD, notify
 
 MODEL = Job
+LOST = "Lost"  # the type of the error of a job whose message got lost again and again
 STATES = {
     TaskState.STARTED: Job.State.RUNNING,
     TaskState.PROGRESS: Job.State.RUNNING,
@@ -94,8 +97,33 @@ def replay(job_ids: Sequence[UUID]) -> dict[UUID, int]:
         error_message="",
         queued_at=timezone.now(),
         finished_at=None,
+        dispatched_at=Now(),
+        republished=0,
     )
     return runs
+
+
+def unfinished() -> QuerySet[Job]:
+    """Select the jobs that have no answer yet; see ``web.messaging.handlers.Handler``."""
+    return Job.objects.filter(state__in=Job.UNFINISHED)
+
+
+def publish_again(job_ids: Sequence[UUID]) -> None:
+    """Queue jobs again whose messages got lost; see ``web.messaging.handlers.Handler``."""
+    jobs = Job.objects.filter(pk__in=job_ids)
+    jobs.update(
+        state=Job.State.QUEUED, dispatched_at=Now(), republished=models.F("republished") + 1
+    )
+    for job in jobs:
+        submission.dispatch(job)
+
+
+def give_up(job_ids: Sequence[UUID], reason: str) -> None:
+    """Let jobs fail whose messages got lost; see ``web.messaging.handlers.Handler``."""
+    Job.objects.filter(pk__in=job_ids).update(
+        state=Job.State.FAILED, error_type=LOST, error_message=reason, finished_at=Now()
+    )
+    transaction.on_commit(lambda: _tell_waiting([str(pk) for pk in job_ids]), robust=True)
 
 
 def furthest(events: Sequence[TaskEvent]) -> dict[tuple[str, int], Progress]:
@@ -149,6 +177,7 @@ def _tried_again(job_id: UUID, event: TaskEvent) -> bool:
         job.state, job.finished_at = Job.State.FAILED, timezone.now()
         job.save(update_fields=["state", "finished_at"])
         return False
+    Job.objects.filter(pk=job_id).update(dispatched_at=when)
     with request_id.restored(event.request_id):
         submission.dispatch(job, available_at=when)
     return True

@@ -25,6 +25,7 @@ class Email(models.Model):
         FAILED = "failed"
 
     FINAL = (State.SENT, State.FAILED)
+    UNFINISHED = (State.QUEUED, State.SENDING, State.RETRYING)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -45,6 +46,12 @@ class Email(models.Model):
     queued_at = models.DateTimeField(
         db_default=Now(), help_text="Since when it is being tried; later if an operator repeated it"
     )
+    dispatched_at = models.DateTimeField(
+        db_default=Now(), help_text="When its latest message was due to be published"
+    )
+    republished = models.PositiveSmallIntegerField(
+        default=0, help_text="How often its message was lost and published again"
+    )
     next_attempt_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
@@ -55,6 +62,11 @@ class Email(models.Model):
             models.Index(fields=["user", "-created_at", "-id"], name="email_user_newest"),
             models.Index(fields=["user", "state", "-created_at"], name="email_user_state"),
             models.Index(fields=["state", "-created_at"], name="email_state"),
+            models.Index(
+                fields=["dispatched_at"],
+                name="email_unfinished",
+                condition=models.Q(state__in=["queued", "sending", "retrying"]),
+            ),
             models.Index(
                 fields=["failed_at"],
                 name="email_failed_context",

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, models
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from contracts.results import TaskEvent, TaskState
@@ -17,6 +19,7 @@ from web.messaging.ordering import latest, phase
 from web.messaging.retries import RetryPolicy
 
 MODEL = Email
+UPDATED = ["state", "answer", "failed_at", "next_attempt_at", "dispatched_at"]
 STATES = {
     TaskState.STARTED: Email.State.SENDING,
     TaskState.PROGRESS: Email.State.SENDING,
@@ -82,8 +85,35 @@ def replay(email_ids: Sequence[UUID]) -> dict[UUID, int]:
         queued_at=timezone.now(),
         failed_at=None,
         next_attempt_at=None,
+        dispatched_at=Now(),
+        republished=0,
     )
     return runs
+
+
+def unfinished() -> QuerySet[Email]:
+    """Select the mails that have no answer yet; see ``web.messaging.handlers.Handler``."""
+    return Email.objects.filter(state__in=Email.UNFINISHED)
+
+
+def publish_again(email_ids: Sequence[UUID]) -> None:
+    """Queue mails again whose messages got lost; see ``web.messaging.handlers.Handler``."""
+    emails = Email.objects.filter(pk__in=email_ids)
+    emails.update(
+        state=Email.State.QUEUED,
+        next_attempt_at=None,
+        dispatched_at=Now(),
+        republished=models.F("republished") + 1,
+    )
+    for email in emails:
+        sending.dispatch(email)
+
+
+def give_up(email_ids: Sequence[UUID], reason: str) -> None:
+    """Let mails fail whose messages got lost; see ``web.messaging.handlers.Handler``."""
+    Email.objects.filter(pk__in=email_ids).update(
+        state=Email.State.FAILED, answer=reason, failed_at=Now(), next_attempt_at=None
+    )
 
 
 def _columns(winners: dict[UUID, TaskEvent]) -> dict[str, list[Any]]:
@@ -119,9 +149,10 @@ def _try_again(request_ids: dict[UUID, str]) -> None:
         elif email.next_attempt_at is None:
             _give_up(email, f"it has been tried for {timedelta(seconds=settings.MAIL_RETRY_FOR)}")
         else:
+            email.dispatched_at = email.next_attempt_at
             with request_id.restored(request_ids[email.pk]):
                 sending.dispatch(email, available_at=email.next_attempt_at)
-    Email.objects.bulk_update(emails, ["state", "answer", "failed_at", "next_attempt_at"])
+    Email.objects.bulk_update(emails, UPDATED)
 
 
 def _give_up(email: Email, reason: str) -> None:

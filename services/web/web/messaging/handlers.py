@@ -1,10 +1,10 @@
 """Who in web cares about the results of which task."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from contracts.results import TaskEvent
 
@@ -28,6 +28,15 @@ class Handler(Protocol):
         Those that are not returned are not to be run again.
         """
 
+    def unfinished(self) -> QuerySet[Any]:
+        """Select the rows whose tasks have no answer yet: each has to be somewhere."""
+
+    def publish_again(self, task_ids: Sequence[UUID]) -> None:
+        """Set rows, which the caller has locked, back to queued, and store their messages anew."""
+
+    def give_up(self, task_ids: Sequence[UUID], reason: str) -> None:
+        """Let rows, which the caller has locked, fail because their messages got lost."""
+
 
 _handlers: dict[str, Handler] = {}
 
@@ -40,3 +49,8 @@ def register(task: str, handler: Handler) -> None:
 def find(task: str) -> Handler | None:
     """Return the handler of ``task``, or None if no app sends it."""
     return _handlers.get(task)
+
+
+def registered() -> Mapping[str, Handler]:
+    """Return all handlers by their tasks."""
+    return _handlers

@@ -1,0 +1,114 @@
+"""The reconciler: what got lost with the broker is found and published again, or fails.
+
+See docs/decisions/0013-reconciliation.md.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from kombu import Connection
+
+from contracts import topology
+from contracts.liveness import LivenessFile
+from contracts.tasks import TASKS
+from web.messaging import handlers, workers
+from web.messaging.broker import connected
+from web.messaging.handlers import Handler
+from web.messaging.lifecycle import StopSignal
+from web.messaging.models import OutboxMessage
+from web.messaging.suspicion import Suspect, Suspicion, View
+
+log = structlog.get_logger("web.reconciler")
+BATCH = 200  # tasks of one transaction, which locks their jobs or mails
+HOMEWARD = (topology.WEB_RESULTS, topology.WEB_DEAD)
+
+
+class Reconciler:
+    """Looks at broker, workers and database every few seconds; several may run side by side."""
+
+    def __init__(self) -> None:
+        self._suspicions = {
+            task: Suspicion(handler) for task, handler in handlers.registered().items()
+        }
+        self._problems: list[str] = []
+
+    def run(self, stop: StopSignal, liveness: LivenessFile) -> None:
+        """Look and mend until told to stop. Raises one of BROKER_ERRORS or DATABASE_ERRORS."""
+        with connected(checked=False) as connection:
+            log.info("reconciler connected")
+            while not stop:
+                liveness.touch()
+                self.look(connection)
+                connection.heartbeat_check()
+                stop.wait(settings.RECONCILE_INTERVAL)
+
+    def look(self, connection: Connection) -> None:
+        """Declare what is missing, and publish again what is nowhere."""
+        self._restore(connection)
+        for task, suspicion in self._suspicions.items():
+            confirmed = suspicion.confirmed(_view(connection, TASKS[task].service))
+            for start in range(0, len(confirmed), BATCH):
+                _mend(task, handlers.registered()[task], confirmed[start : start + BATCH])
+
+    def _restore(self, connection: Connection) -> None:
+        comparison = topology.compare(connection)
+        if comparison.missing:
+            for task, suspicion in self._suspicions.items():
+                if topology.queue_name(TASKS[task].service) in comparison.missing:
+                    suspicion.queue_lost()
+            topology.restore(connection)
+        if comparison.problems and comparison.problems != self._problems:
+            log.error(
+                "topology was not as declared",
+                problems=comparison.problems,
+                declared_again=comparison.missing,
+            )
+        self._problems = comparison.problems
+
+
+def _view(connection: Connection, service: str) -> View:
+    with connection.channel() as channel:
+        figures: list[Any] = [  # py-amqp's, which have no types
+            queue(channel).queue_declare(passive=True)
+            for queue in (topology.task_queue(service), *HOMEWARD)
+        ]
+    return View(
+        workers=list(workers.alive(service)),
+        consumers=figures[0].consumer_count,
+        # RabbitMQ says 0 and 0 of a queue that does not answer it in time.
+        quiet=all(each.message_count == 0 < each.consumer_count for each in figures),
+    )
+
+
+@transaction.atomic
+def _mend(task: str, handler: Handler, suspects: Sequence[Suspect]) -> None:
+    """Publish tasks again, or give up those for which that has been done often enough."""
+    times = _lock(handler, suspects)
+    # Asked now: who has held such a lock meanwhile may have stored a message.
+    queued = OutboxMessage.objects.filter(task_id__in=times).values_list("task_id", flat=True)
+    lost = times.keys() - set(queued)
+    spent = [pk for pk in lost if times[pk] >= settings.RECONCILE_LIMIT]
+    again = [pk for pk in lost if pk not in spent]
+    if again:
+        log.warning("published again: nowhere to be found", task=task, count=len(again))
+        handler.publish_again(again)
+    if spent:
+        log.error("given up: lost again and again", task=task, count=len(spent))
+        handler.give_up(spent, f"its message got lost {settings.RECONCILE_LIMIT + 1} times")
+
+
+def _lock(handler: Handler, suspects: Sequence[Suspect]) -> dict[UUID, int]:
+    """Lock those that nobody has published since; return how often each has been by us."""
+    known = set(suspects)
+    rows = handler.unfinished().filter(pk__in=[suspect.task_id for suspect in suspects])
+    # Locked in the order of their ids, as the collector does it.
+    found = rows.select_for_update().order_by("pk")
+    return {
+        pk: times
+        for pk, dispatched_at, times in found.values_list("pk", "dispatched_at", "republished")
+        if Suspect(pk, dispatched_at) in known
+    }
