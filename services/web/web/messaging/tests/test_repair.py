@@ -1,9 +1,12 @@
 """Replaying and discarding: each letter once, in the name of who did it, by the thousand."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from structlog.testing import capture_logs
 
 from contracts.results import TaskState
@@ -176,3 +179,24 @@ def test_a_replayed_job_that_then_succeeds_is_done(owner: User) -> None:
     results.apply([event(job.id, TaskState.SUCCESS, 5)])
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("succeeded", 5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_operators_at_the_same_time_one_replays() -> None:
+    # Of no job, whose lock would do as well.
+    ids = [save(Corpse({}, {}, b"{}", "k", "warren.tasks")).pk for _ in range(200)]
+
+    together = Barrier(4)
+
+    def operate(name: str) -> int:
+        try:
+            connection.ensure_connection()
+            together.wait()
+            return repair.sweep(repair.replay, ids, name).done
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(operate, ["ada", "bob", "eve", "joe"]))
+    assert sum(done) == len(ids)
+    assert OutboxMessage.objects.count() == len(ids)
