@@ -141,7 +141,8 @@ class Stage:
 
     def clock_off_by(self, seconds: int) -> dict[str, str]:
         """Make the environment of a process whose clock is so much too fast, or too slow."""
-        return wrong_clock(packages.faketime(PACKAGES, print), seconds)
+        library = packages.faketime(PACKAGES, print)
+        return wrong_clock(library, seconds, self.stack.environment)
 
     def _keep_until(self, deadline: float, reached: Callable[[], object]) -> bool:
         while not reached():
