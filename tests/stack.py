@@ -73,6 +73,7 @@ class Stack:
         self.web = process("web", lambda _: answers(f"{settings.web_url}/readyz"))
         self.relay = process("relay", says("relay connected"))
         self.collector = process("collector", says("collector connected"))
+        self.reconciler = process("reconciler", says("reconciler connected"))
         self.mailer = process("mailer", says(" ready."))
         self.compute = process("compute", says(" ready."))
         self.flower = process("flower", lambda _: answers(f"{settings.flower_url}/healthcheck"))
@@ -88,7 +89,7 @@ class Stack:
     @property
     def plain(self) -> tuple[Process, ...]:
         """The processes that every test may rely on."""
-        return self.web, self.relay, self.collector, self.mailer, self.compute
+        return self.web, self.relay, self.collector, self.reconciler, self.mailer, self.compute
 
     def start(self) -> None:
         """Start everything but Flower."""

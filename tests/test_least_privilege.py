@@ -16,16 +16,18 @@ from .wire import Management, Wire
 
 QUEUES = tuple(queue.name for queue in topology.QUEUES)
 EXCHANGES = (*(exchange.name for exchange in topology.EXCHANGES), "", "amq.topic")
-USERS = ("topology", "relay", "collector", "mailer", "compute", "flower", "monitoring")
+OWNERS = ("topology", "reconciler")  # of the topology: once at deployment, and ever after
+USERS = (*OWNERS, "relay", "collector", "mailer", "compute", "flower", "monitoring")
 READS = {
-    "topology": set(QUEUES),  # it binds them, for which RabbitMQ asks for both rights
+    # They bind them, for which RabbitMQ asks for both rights.
+    **{owner: set(QUEUES) for owner in OWNERS},
     "collector": {"web.results", "web.dead"},
     "mailer": {"mailer"},
     "compute": {"compute"},
 }
 # The nameless exchange leads to every queue: an operator's replay may need it.
 WRITES = {
-    "topology": {"warren.tasks", "warren.results", "warren.dead", "warren.unrouted"},
+    **{owner: {exchange.name for exchange in topology.EXCHANGES} for owner in OWNERS},
     "relay": {"warren.tasks", "warren.results", ""},
     "mailer": {"warren.results"},
     "compute": {"warren.results"},
@@ -81,10 +83,8 @@ def test_each_user_writes_where_its_process_writes(addresses: dict[str, str], us
     assert writable == WRITES.get(user, set())
 
 
-@pytest.mark.parametrize("user", sorted({*USERS} - {"topology"}))
-def test_only_the_topologys_owner_declares_and_deletes(
-    addresses: dict[str, str], user: str
-) -> None:
+@pytest.mark.parametrize("user", sorted({*USERS} - {*OWNERS}))
+def test_only_the_topologys_owners_declare_and_delete(addresses: dict[str, str], user: str) -> None:
     url = addresses[user]
     assert not allowed(url, lambda c: c.default_channel.queue_delete("compute"))
     assert not allowed(url, lambda c: c.default_channel.queue_purge("mailer")) or user == "mailer"
@@ -119,6 +119,6 @@ def test_only_flower_listens_to_events(addresses: dict[str, str]) -> None:
 def test_a_user_for_every_process_passes_the_check_of_the_topology(
     addresses: dict[str, str],
 ) -> None:
-    for user in ("relay", "collector", "mailer", "compute"):
+    for user in ("relay", "collector", "reconciler", "mailer", "compute"):
         with Connection(addresses[user]) as connection:
             topology.check(connection)

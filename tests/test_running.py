@@ -10,7 +10,9 @@ from .api import Account, Gate
 from .process import Process
 from .stack import Stack, run
 
-WITH_LIVENESS_FILE = pytest.mark.parametrize("name", ["relay", "collector", "mailer", "compute"])
+WITH_LIVENESS_FILE = pytest.mark.parametrize(
+    "name", ["relay", "collector", "reconciler", "mailer", "compute"]
+)
 
 LISTENING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN warren_jobs%%'"
 

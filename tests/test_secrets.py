@@ -99,7 +99,9 @@ def assert_nothing_in(text: str, trip: Trip) -> None:
         assert position < 0, f"{name}: …{text[max(0, position - 300) : position]}"
 
 
-@pytest.mark.parametrize("process", ["web", "relay", "collector", "mailer", "compute", "flower"])
+@pytest.mark.parametrize(
+    "process", ["web", "relay", "collector", "reconciler", "mailer", "compute", "flower"]
+)
 def test_the_logs_tell_no_secret(stack: Stack, trip: Trip, process: str) -> None:
     log = getattr(stack, process).log
     assert log

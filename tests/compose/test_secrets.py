@@ -69,7 +69,7 @@ def test_a_new_password_of_the_database_needs_no_restart_of_it(
 ) -> None:
     composition.create_secrets("postgres_warren_password")
     composition.run_in("postgres", "/docker-entrypoint-initdb.d/10-roles.sh")
-    services = ("web", "relay", "collector")
+    services = ("web", "relay", "collector", "reconciler")
     composition.compose("up", "--wait", "--no-deps", "--force-recreate", *services)
 
     assert user.result(user.submit("add", x=2, y=1))["result"] == 3

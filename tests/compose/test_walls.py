@@ -11,7 +11,7 @@ from .composition import Composition
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 SERVICES = (
     *("collector", "compute", "flower", "mailer", "mailpit", "postgres", "proxy", "rabbitmq"),
-    *("relay", "web"),
+    *("reconciler", "relay", "web"),
 )
 WEB_SECRETS = {"database_url", "django_secret_key", "jwt_signing_key"}
 SECRETS = {
@@ -22,6 +22,7 @@ SECRETS = {
     "postgres": {"postgres_password", "postgres_warren_password", "postgres_mailer_password"},
     "proxy": {"flower_basic_auth", "tls_certificate", "tls_key"},
     "rabbitmq": {"rabbitmq_definitions.json"},
+    "reconciler": {"broker_url", *WEB_SECRETS},
     "relay": {"broker_url", *WEB_SECRETS},
     "web": WEB_SECRETS,
 }

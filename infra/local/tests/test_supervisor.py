@@ -76,5 +76,7 @@ def test_a_second_request_to_stop_does_not_wait(make: Make) -> None:
 
 def test_the_procfile_names_the_processes_of_the_design() -> None:
     commands = read_procfile(Path(__file__).parents[3] / "Procfile")
-    assert {"web", "relay", "collector", "mailer", "compute", "flower"} <= set(commands)
+    assert {"web", "relay", "collector", "reconciler", "mailer", "compute", "flower"} <= set(
+        commands
+    )
     assert all("exec " in command for command in commands.values())

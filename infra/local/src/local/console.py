@@ -23,7 +23,7 @@ class Console:
         for old in folder.glob("*.log"):
             old.unlink()
         self._folder = folder
-        self._printer = Printer(terminal, width=len("collector.1")) if terminal else None
+        self._printer = Printer(terminal, width=len("reconciler.1")) if terminal else None
         self._colours = get_colours()
         self._colour_of: dict[str, str] = {}
         self._files: dict[str, TextIO] = {}
