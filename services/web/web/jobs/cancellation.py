@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from web.accounts.models import User
 from web.jobs.models import Job
-from web.messaging import outbox
+from web.messaging import clock, outbox
 from web.messaging.wakeup import JOBS_CHANNEL, notify
 
 
@@ -32,7 +31,7 @@ def cancel(owner: User, job_id: UUID) -> Job:
             raise AlreadyFinalError
         job.state = Job.State.CANCELLED
         job.cancelled_by_user = True
-        job.finished_at = timezone.now()
+        job.finished_at = clock.now()
         job.save(update_fields=["state", "cancelled_by_user", "finished_at"])
         if not outbox.withdraw(job.id):
             _revoke([job.id])

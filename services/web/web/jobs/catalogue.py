@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from contracts import results
 from web.jobs.models import Computation
+from web.messaging import clock
 
 WITHDRAWN_AFTER = timedelta(minutes=20)  # workers announce every 5 minutes
 
@@ -18,9 +18,9 @@ def announce(catalogue: results.Catalogue) -> None:
 
     What no worker has announced for a while, although others announce, is withdrawn. So old and
     new workers may run side by side, and while all are away everything stays open to submission.
-    The time is that of the arrival: workers' clocks may be wrong.
+    The time is that of the arrival, by the database: workers' and collectors' clocks may be wrong.
     """
-    now = timezone.now()
+    now = clock.now()
     rows = [_row(computation, now) for computation in catalogue.computations]
     Computation.objects.bulk_create(
         rows,

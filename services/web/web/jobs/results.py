@@ -1,6 +1,7 @@
 """What the compute workers answer, brought into the jobs. See ``web.messaging.ordering``."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,13 +9,14 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from contracts.results import Progress, TaskEvent, TaskState
 from web import request_id
 from web.jobs import cancellation, submission
 from web.jobs.models import Job
+from web.messaging import clock
+from web.messaging.clock import HAPPENED
 from web.messaging.ordering import latest, phase
 from web.messaging.retries import RetryPolicy
 from web.messaging.wakeup import JOBS_CHANNEL, MAX_PAYLOAD, notify
@@ -33,17 +35,25 @@ RUNNING = Job.State.RUNNING
 # One statement for a whole batch. A row moves only to a higher rank; an answer once given and a
 # user's cancellation stay. The rows are locked in the order of their ids, so that two collectors
 # do not wait for each other in a circle.
-UPDATE = """
+#
+# A worker's clock may be wrong, but it measures how long a run took. So the run is shifted as a
+# whole to end when its event happened: no job shows a beginning before it was asked for, nor an
+# end before its beginning or in the future.
+UPDATE = f"""
     WITH event AS (
         SELECT * FROM unnest(
             %(id)s::uuid[], %(state)s::text[], %(attempt)s::int[], %(phase)s::int[],
             %(done)s::bigint[], %(total)s::bigint[], %(result)s::jsonb[], %(error_type)s::text[],
-            %(error_message)s::text[], %(worker)s::text[], %(started_at)s::timestamptz[],
-            %(finished_at)s::timestamptz[]
+            %(error_message)s::text[], %(worker)s::text[], %(at)s::timestamptz[],
+            %(took)s::interval[], %(final)s::bool[]
         ) AS event (id, state, attempt, phase, done, total, result, error_type,
-                    error_message, worker, started_at, finished_at)
+                    error_message, worker, at, took, final)
     ), locked AS (
-        SELECT id FROM jobs_job WHERE id IN (SELECT id FROM event) ORDER BY id FOR UPDATE
+        SELECT id, created_at FROM jobs_job
+        WHERE id IN (SELECT id FROM event) ORDER BY id FOR UPDATE
+    ), seen AS (
+        SELECT event.*, {HAPPENED.format(row="locked")} AS happened
+        FROM event JOIN locked ON locked.id = event.id
     )
     UPDATE jobs_job AS job SET
         state = event.state, attempt = event.attempt, phase = event.phase,
@@ -57,15 +67,16 @@ UPDATE = """
         result = event.result, error_type = event.error_type,
         error_message = event.error_message,
         worker = COALESCE(NULLIF(event.worker, ''), job.worker),
-        started_at = COALESCE(event.started_at, job.started_at),
-        finished_at = event.finished_at
-    FROM event JOIN locked ON locked.id = event.id
+        started_at = CASE WHEN event.took IS NULL THEN job.started_at
+            ELSE GREATEST(event.happened - event.took, job.created_at) END,
+        finished_at = CASE WHEN event.final THEN GREATEST(event.happened, job.started_at) END
+    FROM seen AS event
     WHERE job.id = event.id AND NOT job.cancelled_by_user AND job.state <> 'succeeded'
         AND (event.state = 'succeeded'
              OR (event.attempt, event.phase, CASE event.phase WHEN 2 THEN event.done ELSE 0 END)
               > (job.attempt, job.phase, CASE job.phase WHEN 2 THEN job.progress_done ELSE 0 END))
     RETURNING job.id, job.state
-"""
+"""  # noqa: S608 -- of constants
 
 
 def apply(events: Sequence[TaskEvent]) -> None:
@@ -95,7 +106,7 @@ def replay(job_ids: Sequence[UUID]) -> dict[UUID, int]:
         state=Job.State.QUEUED,
         error_type="",
         error_message="",
-        queued_at=timezone.now(),
+        queued_at=Now(),
         finished_at=None,
         dispatched_at=Now(),
         republished=0,
@@ -161,8 +172,9 @@ def _row(job_id: UUID, event: TaskEvent, progress: Progress | None) -> dict[str,
         "error_type": event.error.type if event.error else "",
         "error_message": event.error.message if event.error else "",
         "worker": event.worker,
-        "started_at": event.started_at,
-        "finished_at": event.at if state in Job.FINAL else None,
+        "at": event.at,
+        "took": event.started_at and max(event.at - event.started_at, timedelta()),
+        "final": state in Job.FINAL,
     }
 
 
@@ -172,9 +184,9 @@ def _tried_again(job_id: UUID, event: TaskEvent) -> bool:
     policy = RetryPolicy(
         settings.JOB_RETRY_FIRST, settings.JOB_RETRY_LONGEST, settings.JOB_RETRY_FOR
     )
-    when = policy.next_time(event.attempt, job.queued_at)
+    when = policy.next_time(event.attempt, job.queued_at, clock.now())
     if when is None:
-        job.state, job.finished_at = Job.State.FAILED, timezone.now()
+        job.state, job.finished_at = Job.State.FAILED, Now()
         job.save(update_fields=["state", "finished_at"])
         return False
     Job.objects.filter(pk=job_id).update(dispatched_at=when)

@@ -9,6 +9,7 @@ from django.db import connection
 
 from contracts.results import MailReceipt, TaskEvent, TaskState
 from web.mail.models import EmailAttempt
+from web.messaging.clock import HAPPENED
 from web.messaging.ordering import phase
 
 Outcome = EmailAttempt.Outcome
@@ -22,14 +23,16 @@ OUTCOMES = {
 }
 LONGEST_ANSWER = 2000  # characters
 # Of two events of one run the later phase counts; each may know what the other does not.
-UPSERT = """
+UPSERT = f"""
     INSERT INTO mail_emailattempt AS attempt (email_id, number, phase, at, worker, outcome, answer)
-    SELECT run.* FROM unnest(
+    SELECT email_id, number, event.phase, {HAPPENED.format(row="email")}, worker, outcome,
+        event.answer
+    FROM unnest(
         %(email_id)s::uuid[], %(number)s::int[], %(phase)s::int[], %(at)s::timestamptz[],
         %(worker)s::text[], %(outcome)s::text[], %(answer)s::text[]
-    ) AS run (email_id, number, phase, at, worker, outcome, answer)
-    JOIN mail_email AS email ON email.id = run.email_id
-    ORDER BY run.email_id, run.number
+    ) AS event (email_id, number, phase, at, worker, outcome, answer)
+    JOIN mail_email AS email ON email.id = event.email_id
+    ORDER BY email_id, number
     ON CONFLICT (email_id, number) DO UPDATE SET
         phase = GREATEST(attempt.phase, excluded.phase),
         at = LEAST(attempt.at, excluded.at),
@@ -40,7 +43,7 @@ UPSERT = """
             THEN excluded.outcome ELSE attempt.outcome END,
         answer = CASE WHEN excluded.phase > attempt.phase
             THEN excluded.answer ELSE attempt.answer END
-"""
+"""  # noqa: S608 -- of constants
 
 
 def record(events: Iterable[TaskEvent]) -> None:

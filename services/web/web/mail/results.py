@@ -9,12 +9,13 @@ from django.conf import settings
 from django.db import connection, models
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from contracts.results import TaskEvent, TaskState
 from web import request_id
 from web.mail import attempts, sending
 from web.mail.models import Email
+from web.messaging import clock
+from web.messaging.clock import HAPPENED
 from web.messaging.ordering import latest, phase
 from web.messaging.retries import RetryPolicy
 
@@ -30,26 +31,29 @@ STATES = {
 }
 # One statement for a whole batch. A row moves only to a higher rank, and never away from sent.
 # The rows are locked in the order of their ids, so that two collectors do not wait in a circle.
-UPDATE = """
+# When a mail failed decides about how long it is kept, so that is the time of the arrival.
+UPDATE = f"""
     WITH event AS (
         SELECT * FROM unnest(
             %(id)s::uuid[], %(state)s::text[], %(attempt)s::int[], %(phase)s::int[],
             %(answer)s::text[], %(message_id)s::text[], %(uncertain)s::bool[],
-            %(sent_at)s::timestamptz[], %(failed_at)s::timestamptz[]
-        ) AS event (id, state, attempt, phase, answer, message_id, uncertain, sent_at, failed_at)
+            %(at)s::timestamptz[]
+        ) AS event (id, state, attempt, phase, answer, message_id, uncertain, at)
     ), locked AS (
         SELECT id FROM mail_email WHERE id IN (SELECT id FROM event) ORDER BY id FOR UPDATE
     )
     UPDATE mail_email AS email SET
         state = event.state, attempt = event.attempt, phase = event.phase,
         answer = event.answer, message_id = event.message_id, uncertain = event.uncertain,
-        sent_at = event.sent_at, failed_at = event.failed_at, next_attempt_at = NULL,
+        sent_at = CASE WHEN event.state = 'sent' THEN {HAPPENED.format(row="email")} END,
+        failed_at = CASE WHEN event.state = 'failed' THEN statement_timestamp() END,
+        next_attempt_at = NULL,
         context = CASE WHEN event.state = 'sent' THEN NULL ELSE email.context END
     FROM event JOIN locked ON locked.id = event.id
     WHERE email.id = event.id AND email.state <> 'sent'
         AND (event.state = 'sent' OR (event.attempt, event.phase) > (email.attempt, email.phase))
     RETURNING email.id, email.state
-"""
+"""  # noqa: S608 -- of constants
 # A failed mail keeps its context, and so a key, for as long as an operator may want to repeat it.
 REPEATABLE_FOR = timedelta(days=3)
 ERASE = """
@@ -70,7 +74,8 @@ def apply(events: Sequence[TaskEvent]) -> None:
         changed = cursor.fetchall()
         attempts.record(events)
         retrying = [email_id for email_id, state in changed if state == Email.State.RETRYING]
-        _try_again({email_id: winners[email_id].request_id for email_id in retrying})
+        if retrying:
+            _try_again({email_id: winners[email_id].request_id for email_id in retrying})
         cursor.execute(ERASE, [REPEATABLE_FOR.total_seconds()])
 
 
@@ -82,7 +87,7 @@ def replay(email_ids: Sequence[UUID]) -> dict[UUID, int]:
     Email.objects.filter(pk__in=runs).update(
         state=Email.State.QUEUED,
         answer="",
-        queued_at=timezone.now(),
+        queued_at=Now(),
         failed_at=None,
         next_attempt_at=None,
         dispatched_at=Now(),
@@ -132,8 +137,7 @@ def _row(email_id: UUID, event: TaskEvent) -> dict[str, Any]:
         "answer": attempts.answer(event),
         "message_id": receipt.message_id if receipt else "",
         "uncertain": bool(receipt and receipt.uncertain),
-        "sent_at": event.at if state == Email.State.SENT else None,
-        "failed_at": event.at if state == Email.State.FAILED else None,
+        "at": event.at,
     }
 
 
@@ -141,9 +145,9 @@ def _try_again(request_ids: dict[UUID, str]) -> None:
     policy = RetryPolicy(
         settings.MAIL_RETRY_FIRST, settings.MAIL_RETRY_LONGEST, settings.MAIL_RETRY_FOR
     )
-    emails = list(Email.objects.filter(pk__in=request_ids))
+    emails, now = list(Email.objects.filter(pk__in=request_ids)), clock.now()
     for email in emails:
-        email.next_attempt_at = policy.next_time(email.attempt, email.queued_at)
+        email.next_attempt_at = policy.next_time(email.attempt, email.queued_at, now)
         if email.context is None:
             _give_up(email, "its contents have been erased")
         elif email.next_attempt_at is None:
@@ -156,6 +160,6 @@ def _try_again(request_ids: dict[UUID, str]) -> None:
 
 
 def _give_up(email: Email, reason: str) -> None:
-    email.state, email.failed_at = Email.State.FAILED, timezone.now()
+    email.state, email.failed_at = Email.State.FAILED, Now()
     email.next_attempt_at = None
     email.answer = f"given up, {reason}; last answer: {email.answer}"

@@ -4,8 +4,6 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.utils import timezone
-
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -19,15 +17,16 @@ class RetryPolicy:
     longest: float
     keep_trying_for: float
 
-    def next_time(self, attempt: int, since: datetime) -> datetime | None:
+    def next_time(self, attempt: int, since: datetime, now: datetime) -> datetime | None:
         """Return when to run attempt ``attempt + 1``, or None if the time is up.
 
         Args:
             attempt: the number of the run that failed, from 1.
             since: when the work was first asked for.
+            now: by the same clock, which is the database's.
         """
         ceiling = min(self.longest, self.first * 2.0 ** min(attempt - 1, 32))
-        when = timezone.now() + timedelta(seconds=random.uniform(ceiling / 2, ceiling))  # noqa: S311
+        when = now + timedelta(seconds=random.uniform(ceiling / 2, ceiling))  # noqa: S311
         if when > since + timedelta(seconds=self.keep_trying_for):
             return None
         return when

@@ -19,11 +19,11 @@ KEY = "planted-key"
 
 
 def make_mail(user: User | None = None, **changes: Any) -> Email:
-    """Queue a mail, as if the relay had published its message already."""
+    """Queue a mail in the past, as if the relay had published its message already."""
     with transaction.atomic():
         email = sending.queue("verify_email", "ada@example.org", {"key": KEY}, user=user)
     OutboxMessage.objects.filter(task_id=email.id).delete()
-    Email.objects.filter(pk=email.pk).update(**changes)
+    Email.objects.filter(pk=email.pk).update(**{"created_at": BEGINNING} | changes)
     email.refresh_from_db()
     return email
 
