@@ -93,7 +93,8 @@ def test_all_is_well(well: Stack) -> None:
 
 def test_a_worker_that_is_missing_is_named_with_the_way_to_start_it(well: Stack) -> None:
     well.compute.stop()
-    well.execute("UPDATE messaging_worker SET seen_at = seen_at - interval '1 minute'")
+    last_seen = "SET seen_at = seen_at - interval '1 minute' WHERE service = 'compute'"
+    well.execute(f"UPDATE messaging_worker {last_seen}")
     found = diagnose(well, "queues", "workers")
     assert found.status == ILL
     assert "nobody takes from the queue compute" in found.problem("queues")["found"]

@@ -24,6 +24,7 @@ urlpatterns = [
     path("problems", views.problem_types, name="problem-types"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.metrics, name="metrics"),
     path("staff", views.staff, name="staff"),
     path("admin/", admin.site.urls),
 ]

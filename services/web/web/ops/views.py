@@ -4,7 +4,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from web.ops.figures import REGISTRY
 from web.ops.health import NOT_READY, OK, readiness
 from web.problems.catalogue import MEANINGS, title
 from web.problems.exceptions import ServiceUnavailable
@@ -27,6 +29,13 @@ def readyz(request: HttpRequest) -> HttpResponse:
     response = JsonResponse(found, status=503)
     response.headers["Retry-After"] = str(ServiceUnavailable.wait)
     return response
+
+
+@require_safe
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Tell Prometheus how much there is of what. The proxy lets nobody from outside see it."""
+    return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
 @require_safe

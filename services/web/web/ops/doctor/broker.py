@@ -98,5 +98,5 @@ def look_at_topology() -> Iterator[Finding]:
 
 def _mend(difference: str) -> str:
     if "is missing" in difference:
-        return "`docker compose run --rm migrate`, or `manage.py declare_topology`"
+        return "the reconciler makes it again within seconds, or `manage.py declare_topology` does"
     return "empty and delete it, then `manage.py declare_topology`: it cannot be changed in place"

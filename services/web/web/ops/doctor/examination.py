@@ -108,7 +108,7 @@ def _within(seconds: float, look: Callable[[], Iterable[Finding]]) -> list[Findi
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
         return "it does not answer: frozen, overloaded or cut off"
     return str(getattr(error, "reply_text", "") or error) or type(error).__name__
 

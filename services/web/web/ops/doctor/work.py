@@ -44,8 +44,8 @@ def _adrift(what: str, rows: QuerySet[Any], running: str) -> Iterator[Finding]:
     since = adrift.filter(state=running, since__lt=Now() - SILENCE)
     if runs := since.count():
         yield warn(f"{runs} {what} are {running}, but no worker has them in hand", MENDED)
-    waiting = adrift.filter(state="queued", queued_at__lt=Now() - PATIENCE)
-    found = waiting.aggregate(count=Count("pk"), oldest=Min("queued_at"))
+    waiting = adrift.filter(state="queued", dispatched_at__lt=Now() - PATIENCE)
+    found = waiting.aggregate(count=Count("pk"), oldest=Min("dispatched_at"))
     if found["count"]:
         minutes = (timezone.now() - found["oldest"]).total_seconds() / 60
         yield warn(

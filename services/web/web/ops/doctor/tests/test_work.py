@@ -65,7 +65,7 @@ def test_a_run_without_an_end_is_told_although_a_worker_has_it(user: User) -> No
 
 
 def test_a_job_that_waits_for_long_is_told_unless_it_is_in_the_outbox(user: User) -> None:
-    job = make_job(user, queued_at=Now() - LONG_AGO)
+    job = make_job(user, dispatched_at=Now() - LONG_AGO)
     assert warnings_of_jobs() == ["1 jobs wait for a worker, the oldest for 60 minutes"]
     with transaction.atomic():
         submission.dispatch(job)
