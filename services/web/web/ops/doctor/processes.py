@@ -7,10 +7,11 @@ from django.db import connection
 from web.ops.doctor.finding import Finding, problem, start, well
 
 # Commands of manage.py, which puts them into the names of its connections.
-PROCESSES = {"relay": "relay", "collect": "collector"}
+PROCESSES = {"relay": "relay", "collect": "collector", "reconcile": "reconciler"}
 WITHOUT = {
     "relay": "nothing leaves the outbox",
     "collector": "results and dead letters wait in the broker",
+    "reconciler": "what gets lost with the broker stays lost, and missing queues missing",
 }
 # A process may have several connections, of one name.
 CONNECTED = """

@@ -16,13 +16,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_processes_are_counted_by_the_names_of_their_connections() -> None:
     assert {finding.level for finding in look_at_processes()} == {Level.PROBLEM}
     parameters = connection.get_connection_params()
-    names = ("relay 1@host", "relay 1@host", "relay 2@host", "collect 3@host", "shell 4@host")
+    names = ("relay 1@host", "relay 1@host", "relay 2@host", "collect 3@host", "reconcile 4@host")
     with ExitStack() as stack:
         for name in names:
             named = parameters | {"application_name": f"warren {name}"}
             stack.enter_context(psycopg.connect(**named))
         (finding,) = look_at_processes()
-    assert finding.found == "connected to the database: relay 2, collector 1"
+    assert finding.found == "connected to the database: relay 2, collector 1, reconciler 1"
 
 
 def test_a_process_that_is_missing_is_named() -> None:
