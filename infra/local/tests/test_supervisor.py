@@ -1,5 +1,7 @@
 import io
+import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -7,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from local import restarts
 from local.console import Console
+from local.restarts import EX_CONFIG
 from local.scaling import ScaleRequests
 from local.supervisor import ProcessDiedError, Supervisor, read_procfile
 
@@ -16,9 +20,21 @@ Make = Callable[[dict[str, str]], Supervisor]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
+def terminal() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture(autouse=True)
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restart soon; nothing of what dies by itself here lives for long."""
+    monkeypatch.setattr(restarts, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(restarts, "SETTLED_SECONDS", 2.0)
+
+
+@pytest.fixture
+def make(tmp_path: Path, terminal: io.StringIO) -> Iterator[Make]:
     supervisors: list[Supervisor] = []
-    with closing(Console(tmp_path / "log", io.StringIO())) as console:
+    with closing(Console(tmp_path / "log", terminal)) as console:
 
         def build(commands: dict[str, str]) -> Supervisor:
             state = tmp_path / "processes.json"
@@ -30,6 +46,12 @@ def make(tmp_path: Path) -> Iterator[Make]:
             supervisor.stop()
 
 
+def pids(folder: Path) -> dict[str, int]:
+    """What `make status` reads."""
+    found: dict[str, int] = json.loads((folder / "processes.json").read_text())
+    return found
+
+
 def tick_until(supervisor: Supervisor, reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not reached():
@@ -37,13 +59,50 @@ def tick_until(supervisor: Supervisor, reached: Callable[[], bool]) -> None:
         supervisor.tick()
 
 
-def test_a_process_that_dies_is_named_with_its_last_lines(make: Make) -> None:
-    supervisor = make({"patient": PATIENT, "mortal": "echo farewell; exit 3"})
+@pytest.mark.parametrize(("status", "starts"), [(3, 3), (EX_CONFIG, 1)])
+def test_a_process_that_cannot_start_is_named_with_its_last_lines(
+    make: Make, tmp_path: Path, status: int, starts: int
+) -> None:
+    command = f"echo farewell; echo x >> {tmp_path}/starts; exit {status}"
+    supervisor = make({"patient": PATIENT, "mortal": command})
     supervisor.start()
     with pytest.raises(ProcessDiedError) as death:
         tick_until(supervisor, lambda: False)
-    assert "mortal.1 ended by itself with status 3" in str(death.value)
+    assert f"mortal.1 ended by itself with status {status}" in str(death.value)
     assert "farewell" in str(death.value)
+    assert (tmp_path / "starts").read_text() == "x\n" * starts
+
+
+def test_a_process_that_is_killed_is_started_again(
+    make: Make, tmp_path: Path, terminal: io.StringIO
+) -> None:
+    supervisor = make({"worker": f"echo hello; {PATIENT}"})
+    supervisor.start()
+    log = tmp_path / "log/worker.1.log"
+    tick_until(supervisor, log.exists)
+    os.kill(pids(tmp_path)["worker.1"], signal.SIGKILL)
+    tick_until(supervisor, lambda: pids(tmp_path)["worker.1"] is None)
+    assert ScaleRequests(tmp_path).waiting() == {"worker": 1}
+    tick_until(supervisor, lambda: log.read_text() == "hello\nhello\n")
+    assert pids(tmp_path)["worker.1"]
+    written = terminal.getvalue()
+    assert "worker.1 ended by itself with status -9, and is started again" in written
+    assert "  hello" in written
+
+
+def test_one_that_waits_for_its_next_start_counts_when_scaled(make: Make, tmp_path: Path) -> None:
+    running = ScaleRequests(tmp_path).running
+    supervisor = make({"worker": PATIENT})
+    supervisor.start()
+    supervisor.scale({"worker": 2})
+    os.kill(pids(tmp_path)["worker.1"], signal.SIGKILL)
+    tick_until(supervisor, lambda: pids(tmp_path)["worker.1"] is None)
+    supervisor.scale({"worker": 3})
+    assert set(pids(tmp_path)) == {"worker.1", "worker.2", "worker.3"}
+    supervisor.scale({"worker": 0})
+    tick_until(supervisor, lambda: not running())
+    supervisor.tick()
+    assert not running()
 
 
 def test_processes_are_added_and_removed(make: Make, tmp_path: Path) -> None:

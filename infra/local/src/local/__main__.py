@@ -84,8 +84,11 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
         print("Warren does not run from this checkout.")
         return 1
     print(f"Warren runs (process {holder}) at {settings.web_url}")
-    for name, count in ScaleRequests(settings.local).running().items():
-        print(f"  {name:12} {count}")
+    processes = ScaleRequests(settings.local)
+    waiting = processes.waiting()
+    for name, count in processes.running().items():
+        died = f", {waiting[name]} of them died and is started again" if waiting[name] else ""
+        print(f"  {name:12} {count}{died}")
     return 0
 
 

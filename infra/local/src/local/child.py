@@ -24,6 +24,7 @@ class Child:
         """Start it. Like a private server it stops when this run ends, even by kill -9."""
         self.name = name
         self.stopping = False
+        self._started = time.monotonic()
         self._stop_before = float("inf")
         self._process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", command],
@@ -42,6 +43,11 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._started
 
     @property
     def exit_status(self) -> int | None:

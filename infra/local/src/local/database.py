@@ -90,19 +90,27 @@ class Database:
     def running(self) -> bool:
         return self._server.running
 
-    def start(self, seconds: float = START_SECONDS) -> None:
-        """Start the cluster, made first if need be; a no-op if it runs. Call from the main thread.
+    def launch(self) -> None:
+        """Start the cluster, made first if need be, without waiting; a no-op if it runs.
 
-        Afterwards every role and its database exist, with the passwords of the settings.
+        Call from the main thread.
         """
-        if not self.running:
-            if not (self.data / "PG_VERSION").exists():
-                self._initialise()
-            self._check_owner()
-            options = {**OPTIONS, **self.settings.options, "port": str(self.settings.port)}
-            assignments = [f"--{name}={value}" for name, value in options.items()]
-            command = [f"{self._programs.programs}/postgres", "-D", f"{self.data}", *assignments]
-            self._server.launch(command, self._environment, *_privileges())
+        if self.running:
+            return
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        self._check_owner()
+        options = {**OPTIONS, **self.settings.options, "port": str(self.settings.port)}
+        assignments = [f"--{name}={value}" for name, value in options.items()]
+        command = [f"{self._programs.programs}/postgres", "-D", f"{self.data}", *assignments]
+        self._server.launch(command, self._environment, *_privileges())
+
+    def start(self, seconds: float = START_SECONDS) -> None:
+        """Start the cluster and wait until it can be used.
+
+        Then every role and its database exist, with the passwords of the settings.
+        """
+        self.launch()
         self._server.wait_until(self._ready, seconds)
         self._create_roles()
 

@@ -16,8 +16,7 @@ from local.narration import Narration
 from local.progress import Progress
 from local.settings import Settings
 from local.smtp import read_mails
-from local.supervisor import Supervisor
-from local.up import is_ready, running
+from local.up import Run, is_ready, running
 
 Found = TypeVar("Found")
 
@@ -29,23 +28,23 @@ def show(settings: Settings, progress: Progress) -> None:
     """Start everything, tell the story, stop everything. Raises LocalError if a step fails."""
     with (
         closing(Console(settings.logs, terminal=None)) as console,
-        running(settings, progress, console) as supervisor,
+        running(settings, progress, console) as run,
     ):
         progress(f"the processes log to {settings.logs}")
-        _wait_for("the API", supervisor, lambda: is_ready(settings) or None)
+        _wait_for("the API", run, lambda: is_ready(settings) or None)
         progress(f"Warren is up at {settings.web_url}\n")
         with Api(settings.web_url) as api:
-            Story(settings, api, supervisor).tell()
+            Story(settings, api, run).tell()
     progress("everything is stopped; `make up` starts it to stay")
 
 
 class Story:
     """One new user's way through Warren."""
 
-    def __init__(self, settings: Settings, api: Api, supervisor: Supervisor) -> None:
+    def __init__(self, settings: Settings, api: Api, run: Run) -> None:
         self._settings = settings
         self._api = api
-        self._supervisor = supervisor
+        self._run = run
         self._say = Narration()
         self._email = f"ada.{secrets.token_hex(3)}@example.org"
         self._password = secrets.token_urlsafe(18)
@@ -95,7 +94,7 @@ class Story:
             found = self._api.get("computations").json()["results"]
             return [computation["name"] for computation in found] or None
 
-        names = _wait_for("the compute workers' announcement", self._supervisor, announced)
+        names = _wait_for("the compute workers' announcement", self._run, announced)
         answer = self._api.get("computations")
         self._say.request("GET /api/v1/computations", answer, ", ".join(names))
 
@@ -119,7 +118,7 @@ class Story:
             if job["state"] not in ("queued", "running"):
                 break
             self._say.bar(job["state"], job["progress"])
-            self._supervisor.tick()
+            self._run.tick()
         self._say.end_of_bar()
         _require_success(job)
         self._say(
@@ -144,7 +143,7 @@ class Story:
             mails: list[dict[str, str]] = self._api.get("mails").json()["results"]
             return mails if all(mail["state"] == "sent" for mail in mails) else None
 
-        mails = _wait_for("the mailer's results", self._supervisor, all_sent)
+        mails = _wait_for("the mailer's results", self._run, all_sent)
         answer = self._api.get("mails")
         self._say.request("GET /api/v1/mails", answer, f"{len(mails)} mails")
         for mail in reversed(mails):
@@ -159,16 +158,16 @@ class Story:
             mails = [mail for mail in caught if self._email in str(mail["to"])]
             return mails[number - 1] if len(mails) >= number else None
 
-        return _wait_for(f"mail {number} to {self._email}", self._supervisor, arrived)
+        return _wait_for(f"mail {number} to {self._email}", self._run, arrived)
 
 
-def _wait_for(what: str, supervisor: Supervisor, find: Callable[[], Found | None]) -> Found:
-    """Look again and again; a process that dies meanwhile ends the wait."""
+def _wait_for(what: str, run: Run, find: Callable[[], Found | None]) -> Found:
+    """Look again and again; one that cannot be started ends the wait."""
     deadline = time.monotonic() + PATIENCE
     while (found := find()) is None:
         if time.monotonic() > deadline:
             raise LocalError(f"Waited {PATIENCE:.0f} s for {what} in vain; see `make logs`.")
-        if not supervisor.tick():
+        if not run.tick():
             raise KeyboardInterrupt
     return found
 

@@ -56,10 +56,20 @@ class ScaleRequests:
         return counts
 
     def running(self) -> Counter[str]:
-        """How many of each process run, as `up` last wrote it."""
-        names = json.loads(self.state.read_text()) if self.state.exists() else {}
-        return Counter(name.rpartition(".")[0] for name in names)
+        """How many of each process run or are about to be started, as `up` last wrote it."""
+        return Counter(name.rpartition(".")[0] for name in self._pids())
+
+    def waiting(self) -> Counter[str]:
+        """How many of them have died and are about to be started again."""
+        pids = self._pids().items()
+        return Counter(name.rpartition(".")[0] for name, pid in pids if pid is None)
 
     def clear(self) -> None:
         self._request.unlink(missing_ok=True)
         self.state.unlink(missing_ok=True)
+
+    def _pids(self) -> dict[str, int | None]:
+        found: dict[str, int | None] = (
+            json.loads(self.state.read_text()) if self.state.exists() else {}
+        )
+        return found

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from local import packages, ports
@@ -11,6 +11,7 @@ from local.broker import Broker
 from local.database import Database
 from local.environment import process_environment
 from local.errors import LocalError
+from local.keeper import Keeper
 from local.settings import Settings
 
 
@@ -41,6 +42,13 @@ class Stack:
         finally:
             self._report("stopping RabbitMQ and PostgreSQL")
             self.stop()
+
+    def keepers(self, say: Callable[[str], None]) -> list[Keeper]:
+        """What starts the servers again when they die."""
+        return [
+            Keeper("RabbitMQ", self._broker, say),
+            Keeper("PostgreSQL", self._database, say),
+        ]
 
     def stop(self) -> None:
         self._broker.stop()

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from types import FrameType
 
@@ -10,6 +10,7 @@ import httpx
 
 from local.apt import Report
 from local.console import Console
+from local.keeper import Keeper
 from local.run_lock import RunLock
 from local.scaling import ScaleRequests
 from local.settings import Settings
@@ -17,8 +18,22 @@ from local.stack import Stack
 from local.supervisor import Supervisor, read_procfile
 
 
+class Run:
+    """Everything that runs."""
+
+    def __init__(self, supervisor: Supervisor, keepers: Sequence[Keeper]) -> None:
+        self.supervisor = supervisor
+        self._keepers = keepers
+
+    def tick(self) -> bool:
+        """Look after all of it once; False when it shall stop. Raises ProcessDiedError."""
+        for keeper in self._keepers:
+            keeper.look()
+        return self.supervisor.tick()
+
+
 @contextmanager
-def running(settings: Settings, report: Report, console: Console) -> Iterator[Supervisor]:
+def running(settings: Settings, report: Report, console: Console) -> Iterator[Run]:
     """Run the servers and the Procfile's processes; afterwards stop these first, then those."""
     requests = ScaleRequests(settings.local)
     stack = Stack(settings, report)
@@ -34,7 +49,7 @@ def running(settings: Settings, report: Report, console: Console) -> Iterator[Su
         )
         try:
             supervisor.start()
-            yield supervisor
+            yield Run(supervisor, stack.keepers(console.say))
         finally:
             report("stopping the processes")
             supervisor.stop()
@@ -42,23 +57,26 @@ def running(settings: Settings, report: Report, console: Console) -> Iterator[Su
 
 
 def stay_up(settings: Settings, report: Report) -> None:
-    """Run until Ctrl-C, `make down` or the death of a process. Raises ProcessDiedError."""
+    """Run until Ctrl-C or `make down`; what dies is started again.
+
+    Raises ProcessDiedError if a process does not even start.
+    """
     with (
         closing(Console(settings.logs)) as console,
-        running(settings, report, console) as supervisor,
+        running(settings, report, console) as run,
     ):
 
         def stop(number: int, frame: FrameType | None) -> None:
-            supervisor.ask_to_stop()
+            run.supervisor.ask_to_stop()
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
         announcement = threading.Thread(target=_announce, args=(settings, console), daemon=True)
         announcement.start()
         requests = ScaleRequests(settings.local)
-        while supervisor.tick():
+        while run.tick():
             if counts := requests.take():
-                supervisor.scale(counts)
+                run.supervisor.scale(counts)
         console.say("stopping; once more Ctrl-C does not wait for what is running")
 
 
