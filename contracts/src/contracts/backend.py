@@ -1,20 +1,34 @@
 """Celery's result backend, pointed at the exchange ``warren.results``."""
 
+import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import structlog
+from amqp.exceptions import ContentTooLarge, PreconditionFailed
 from celery import Celery
 from celery.backends.rpc import RPCBackend
 from celery.exceptions import TimeLimitExceeded
-from kombu.exceptions import OperationalError
+from celery.worker.state import maybe_shutdown
+from kombu.pools import ProducerPool, producers
 
 from contracts.errors import PermanentError
+from contracts.pauses import Pauses
 from contracts.results import Progress, TaskError, TaskEvent, TaskState
 from contracts.topology import RESULTS
 
-# A run is not held up by a broker that is away: how far it has come is worth no waiting.
-ONCE: dict[str, Any] = {"max_retries": 0}
+log = structlog.get_logger("warren.backend")
+
+# Seconds of complete silence, also without a heartbeat, after which a connection counts as dead.
+SILENCE = 15.0
+BRIEF_SILENCE = 2.0  # the same for what is not worth waiting for
+MUTED_FOR = 10.0  # seconds without reports of progress after one that failed
+LONGEST_PAUSE = 5.0  # seconds between two attempts: what comes back is noticed so soon
+COMPLAIN_EVERY = 60.0  # seconds between two lines of the log about the same trouble
+# The broker's answer to the message itself: it is too large, and stays so.
+HOPELESS = (ContentTooLarge, PreconditionFailed)
 UNKNOWN_WORKER = "unknown"
 
 
@@ -27,15 +41,7 @@ class ResultBackend(RPCBackend):
     """
 
     app: Celery
-
-    # A finished task waits for the broker for as long as it takes: the result is worth no less
-    # than the request. If the worker is stopped meanwhile, the unacknowledged task runs again.
-    retry_policy: dict[str, Any] = {
-        "max_retries": None,
-        "interval_start": 0,
-        "interval_step": 1,
-        "interval_max": 15,
-    }
+    _mute_until = 0.0  # no progress is published until then
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """Declare nothing: the topology's owner has."""
@@ -59,31 +65,56 @@ class ResultBackend(RPCBackend):
     ) -> Any:
         """Publish one state of a run; returns ``result`` as Celery expects."""
         event = task_event(task_id, result, state, request)
-        body, properties = msgspec.json.encode(event), {"correlation_id": task_id}
+        body = msgspec.json.encode(event)
         if event.state == TaskState.PROGRESS:
-            self.publish_once(body, event.routing_key, **properties)  # and if not, the next will
+            self._publish_progress(body, event.routing_key, correlation_id=task_id)
         else:
-            self.publish(body, event.routing_key, **properties)
+            self.publish(body, event.routing_key, correlation_id=task_id)
         return result
 
+    def _publish_progress(self, *message: Any, **properties: Any) -> None:
+        # A run is not slowed down by reports that nobody takes.
+        if time.monotonic() >= self._mute_until and not self.publish_once(*message, **properties):
+            self._mute_until = time.monotonic() + MUTED_FOR
+
     def publish(self, body: bytes, routing_key: str, **properties: Any) -> None:
-        """Publish a message to ``warren.results`` and wait until a quorum of the broker has it."""
-        while not self._published(body, routing_key, properties, self.retry_policy):
-            pass
+        """Publish a message to ``warren.results`` and wait until a quorum of the broker has it.
+
+        It is tried for as long as it takes, whatever stands against it (no broker, no exchange, no
+        queue, no permission, no room): the result is worth no less than the request. If the worker
+        is stopped meanwhile, the unacknowledged task runs again.
+
+        Raises amqp's PreconditionFailed or ContentTooLarge if the message is too large.
+        """
+        pauses, told = Pauses(LONGEST_PAUSE), -COMPLAIN_EVERY
+        while refusal := self._refusal(body, routing_key, **properties):
+            if isinstance(refusal, HOPELESS):
+                raise refusal
+            if time.monotonic() - told > COMPLAIN_EVERY:
+                told = time.monotonic()
+                log.warning("result not delivered yet", reason=repr(refusal), **properties)
+            pauses.take(_stop_if_told)
+
+    @property
+    def _producers(self) -> ProducerPool:
+        """Of connections with confirms: all else that a worker sends may get lost, and must not
+        make it wait for a broker that takes nothing."""
+        confirming = {"confirm_publish": True}
+        pool: ProducerPool = producers[self.app.connection_for_write(transport_options=confirming)]
+        return pool
 
     def publish_once(self, body: bytes, routing_key: str, **properties: Any) -> bool:
-        """Publish what is worth no waiting; False if the broker was away."""
-        return self._published(body, routing_key, properties, ONCE)
+        """Publish a message that is not worth much of a wait; returns whether that went well."""
+        return not self._refusal(body, routing_key, silence=BRIEF_SILENCE, **properties)
 
-    def _published(
-        self,
-        body: bytes,
-        routing_key: str,
-        properties: dict[str, Any],
-        retry_policy: dict[str, Any],
-    ) -> bool:
-        try:
-            with self.app.amqp.producer_pool.acquire(block=True) as producer:
+    def _refusal(
+        self, body: bytes, routing_key: str, *, silence: float = SILENCE, **properties: Any
+    ) -> Exception | None:
+        """Publish once; returns what went wrong."""
+        with self._producers.acquire(block=True) as producer:
+            connection: Any = producer.connection
+            try:
+                connection.ensure_connection(max_retries=0)  # publish would try for ever
                 producer.publish(
                     body,
                     exchange=RESULTS.name,
@@ -92,13 +123,21 @@ class ResultBackend(RPCBackend):
                     content_encoding="utf-8",
                     delivery_mode=2,
                     mandatory=True,
-                    retry=True,
-                    retry_policy=retry_policy,
+                    confirm_timeout=silence,
                     **properties,
                 )
-        except OperationalError:
-            return False  # silence on a connection that looked alive: take another one
-        return True
+            except Exception as error:  # noqa: BLE001 -- amqp raises AttributeErrors, too
+                # A connection that has failed once, or on which a confirm may still come that
+                # would be taken for the next message's, is of no more use.
+                connection.collect()
+                return error
+        return None
+
+
+def _stop_if_told() -> None:
+    # A worker's main process reports too, such as a run that was killed. It must hear SIGTERM.
+    if threading.current_thread() is threading.main_thread():
+        maybe_shutdown()
 
 
 def task_event(task_id: str, result: Any, state: str, request: Any) -> TaskEvent:

@@ -1,17 +1,26 @@
 """A worker's consumer that loses no message which it cannot understand, and that shows it lives."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import structlog
+from amqp.exceptions import RecoverableConnectionError
 from celery import bootsteps
 from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
+from kombu import compression
+from kombu.exceptions import DecodeError
 
 from contracts.liveness import INTERVAL, LivenessFile
+from contracts.pauses import Pauses
 
 log = structlog.get_logger("warren.consumer")
 
 DELAYS = "delayed_delivery"
+LONGEST_PAUSE = 5.0  # seconds between two attempts to connect; Celery's own grows to 30
+# Seconds without a byte from the broker after which reading or writing gives up.
+SOCKET_TIMEOUTS: dict[str, Any] = {"read_timeout": 15, "write_timeout": 15}
 
 
 class StrictConsumer(Consumer):
@@ -22,6 +31,14 @@ class StrictConsumer(Consumer):
     """
 
     connection_errors: tuple[type[Exception], ...]
+    task_consumer: Any
+    event_dispatcher: Any
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        _refuse_compression()
+        self._pauses = Pauses(LONGEST_PAUSE)
+        self._consuming = False
+        super().__init__(*args, **options)
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # no type in the stubs
         """Celery's steps without the one that declares 28 queues for countdowns: none is sent."""
@@ -51,10 +68,63 @@ class StrictConsumer(Consumer):
         def on_task_received(message: Any) -> None:
             try:
                 handle(message)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except self.connection_errors:
+                raise
+            except Exception as error:  # noqa: BLE001 -- what forged messages set off has no end
                 self._reject(message, error)
 
         return on_task_received
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, for as long as it takes."""
+        while not conn.connected:
+            try:
+                conn.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+            except (*conn.connection_errors, *conn.channel_errors) as error:
+                log.warning("broker not reachable", reason=str(error))
+                self._pauses.take(maybe_shutdown)
+        return conn
+
+    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:
+        """Connect for events, which are dropped while the broker takes none.
+
+        Without that a worker fills the connection's buffers during a memory alarm, and then waits
+        for its end without a heartbeat: the broker would take its tasks away.
+        """
+        connection = self.app.connection_for_write(url=url, heartbeat=heartbeat)
+        connection.transport_options = SOCKET_TIMEOUTS | {
+            "on_blocked": lambda _reason: self._send_events(False),
+            "on_unblocked": lambda: self._send_events(True),
+        }
+        return self.ensure_connected(connection)
+
+    def on_ready(self) -> None:
+        """Note that this worker consumes."""
+        self._consuming = True
+        self._pauses = Pauses(LONGEST_PAUSE)
+        super().on_ready()
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Pause before connecting anew, longer each time: the queue may be missing for hours."""
+        self._consuming = False
+        with warnings.catch_warnings(action="ignore"):  # of another default in Celery 6.0
+            super().on_connection_error_after_connected(exc)
+        self._pauses.take(maybe_shutdown)
+
+    def listen(self) -> None:
+        """Make sure that the broker still has this worker as a consumer.
+
+        Celery swallows the broker's word that the queue was deleted if it comes as the worker
+        begins to consume (``_quick_drain`` in celery/worker/loops.py).
+
+        Raises RecoverableConnectionError, at which the worker connects anew.
+        """
+        if self._consuming and not self.task_consumer.channel.callbacks:
+            raise RecoverableConnectionError("the broker has cancelled the consumer")
+
+    def _send_events(self, enabled: bool) -> None:
+        if self.event_dispatcher:
+            self.event_dispatcher.enabled = enabled
 
     def _reject(self, message: Any, error: Exception | None) -> None:
         log.error(
@@ -66,8 +136,17 @@ class StrictConsumer(Consumer):
         message.reject_log_error(log, self.connection_errors)
 
 
+def _refuse_compression() -> None:
+    # A message of a few megabytes may grow to gigabytes, before anybody has looked at it.
+    def refuse(_body: bytes) -> bytes:
+        raise DecodeError("compressed")
+
+    for content_type in compression.encoders():
+        compression.register(refuse, refuse, content_type)
+
+
 class Liveness(bootsteps.StartStopStep):
-    """Touch the liveness file from the consumer's timer, and only while connected.
+    """Touch the liveness file from the consumer's timer, and only while consuming.
 
     A worker that is alive but deaf, with its connection gone, stops touching it.
     """
@@ -93,4 +172,5 @@ class Liveness(bootsteps.StartStopStep):
     def _beat(self, worker: Any) -> None:
         connection = getattr(worker.consumer, "connection", None)
         if connection is not None and connection.connected:
+            worker.consumer.listen()
             self._file.touch()

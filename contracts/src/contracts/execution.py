@@ -7,11 +7,12 @@ from typing import Any
 
 import structlog
 from celery import Task, current_task
-from celery.exceptions import InvalidTaskError, Retry
+from celery.exceptions import Retry
 from celery.worker.request import Request
 
 from contracts.backend import attempt
 from contracts.errors import MalformedMessageError, PermanentError, TransientError
+from contracts.headers import require_task
 from contracts.results import TaskState
 from contracts.tasks import TaskContract
 
@@ -22,15 +23,10 @@ class AnsweringRequest(Request):
     """A message of which the answer "it failed" is as good as any other."""
 
     def __init__(self, message: Any, **options: Any) -> None:
-        super().__init__(message, **options)
         # What Celery would find out in the pool, where it acknowledges the message all the same
         # or stumbles so badly that it never settles it.
-        if not isinstance(self.args, list) or not isinstance(self.kwargs, dict):
-            raise InvalidTaskError("the arguments are not a list and an object")
-        if not isinstance(self.request_dict.get("retries") or 0, int):
-            raise InvalidTaskError("the count of retries is no number")
-        if not isinstance(message.payload[2] or {}, dict):
-            raise InvalidTaskError("the options are not an object")
+        require_task(message.headers, message.payload)
+        super().__init__(message, **options)
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """End a revoked run, whatever signal was asked for.

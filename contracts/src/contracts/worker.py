@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,20 +16,20 @@ from kombu import Connection
 
 from contracts import logging as warren_logging
 from contracts import topology, wire
-from contracts.consumer import Liveness
-from contracts.errors import SettingsError
+from contracts.consumer import SOCKET_TIMEOUTS, Liveness
+from contracts.errors import MissingTopologyError, SettingsError
 from contracts.reporting import reporter
 from contracts.settings import Environment
 
 log = structlog.get_logger("warren.worker")
 
-# Seconds until a silent broker counts as gone. Without them a publish to a broker under a memory
-# alarm hangs until the alarm is over.
-SOCKET_TIMEOUTS = {"read_timeout": 30, "write_timeout": 30}
-
 BROKER = {
-    "broker_heartbeat": 30,
-    "broker_transport_options": {"confirm_publish": True, **SOCKET_TIMEOUTS},
+    # A peer that vanished without a word counts as gone after two heartbeats (and half a one, for
+    # that is how often Celery looks): 25 seconds.
+    "broker_heartbeat": 10,
+    "broker_connection_timeout": 4.0,
+    # Where nobody looks at heartbeats, as in the pool's processes.
+    "broker_transport_options": SOCKET_TIMEOUTS,
     "task_serializer": "json",
     "result_serializer": "json",
     "accept_content": ["json"],  # a pickle would let whoever can publish run any code
@@ -65,6 +66,8 @@ VISIBILITY = {
     "result_extended": False,  # arguments do not travel with results
     "event_queue_expires": 60.0,
 }
+
+TOPOLOGY_PAUSE = 2.0  # seconds between two looks at whether it is there
 
 POOLS = {"threads": "contracts.threads:TaskPool", "prefork": "prefork"}
 
@@ -144,18 +147,14 @@ def create_app(
 
 
 def run(app: Celery, *, pool: str) -> None:
-    """Wait for the broker, check the topology, then work in a pool of POOLS until told to stop.
+    """Wait for broker and topology, then work in a pool of POOLS until told to stop.
 
     The node's name is unique, because RabbitMQ refuses a second consumer of its control queue.
-    Raises SettingsError if the broker refuses the sign-in, and TopologyError.
+    Raises SettingsError if the broker refuses the sign-in, and TopologyError if something differs.
     """
     app.log.setup_logging_subsystem()  # Celery would do it later, and the wait be silent
-    with Connection(app.conf.broker_url, transport_options=SOCKET_TIMEOUTS) as connection:
-        try:
-            connection.ensure_connection(errback=_log_wait, interval_max=10)
-        except AccessRefused as error:
-            raise SettingsError(f"BROKER_URL is wrong: {error.reply_text}") from error
-        topology.check(connection)
+    while not _has_topology(app.conf.broker_url):
+        time.sleep(TOPOLOGY_PAUSE)
     node = f"{app.main}-{os.getpid()}@{socket.gethostname()}"
     app.conf.worker_pool = POOLS[pool]
     # Celery warns of root because of pickle, which these workers do not accept.
@@ -164,6 +163,21 @@ def run(app: Celery, *, pool: str) -> None:
     # each other, and so need not be allowed to hear each other's events.
     alone = ("--without-mingle", "--without-gossip")
     app.worker_main(["--quiet", "worker", f"--hostname={node}", *alone])
+
+
+def _has_topology(url: str) -> bool:
+    """Wait for the broker; False if what is missing there has yet to be declared."""
+    with Connection(url, transport_options=SOCKET_TIMEOUTS) as connection:
+        try:
+            connection.ensure_connection(errback=_log_wait, interval_max=10)
+        except AccessRefused as error:
+            raise SettingsError(f"BROKER_URL is wrong: {error.reply_text}") from error
+        try:
+            topology.check(connection)
+        except MissingTopologyError as error:
+            log.error("waiting for the topology", reason=str(error))
+            return False
+    return True
 
 
 def _log_wait(error: Exception, seconds: float) -> None:

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
+from amqp.exceptions import ConsumerCancelled
 from celery import Celery
-from kombu import Connection, Consumer, Message, Producer
+from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
 
 from contracts import topology
 from contracts.results import (
@@ -38,10 +39,20 @@ class Client:
         self.dead: list[Message] = []
         self.reports: list[WorkerReport] = []
         self._connection = Connection(url, transport_options={"confirm_publish": True})
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect, also anew; create what is missing of the topology, and consume."""
+        self._connection.collect()
         topology.declare(self._connection)
         self._producer = Producer(self._connection, auto_declare=False)
         self._consume(topology.WEB_RESULTS, self._on_result)
         self._consume(topology.WEB_DEAD, self._on_dead_letter)
+
+    def delete(self, entity: Exchange | Queue) -> None:
+        """Delete an exchange or a queue by hand."""
+        with suppress(ConsumerCancelled), self._connection.channel() as channel:
+            entity(channel).delete()
 
     def close(self) -> None:
         """Disconnect."""
@@ -134,12 +145,16 @@ class Client:
 
     def drain(self, seconds: float = 0.1) -> None:
         """Read what has come in."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, ConsumerCancelled):
             self._connection.drain_events(timeout=seconds)
 
     def _consume(self, queue: Any, callback: Callable[[Message], None]) -> None:
         Consumer(
-            self._connection.channel(), [queue(self._connection)], on_message=callback, no_ack=True
+            self._connection.channel(),
+            [queue(self._connection)],
+            on_message=callback,
+            on_decode_error=lambda message, _: callback(message),
+            no_ack=True,
         ).consume()
 
     def _on_result(self, message: Message) -> None:

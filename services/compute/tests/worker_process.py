@@ -67,10 +67,14 @@ class WorkerProcess:
 
     def wait_for_log(self, event: str, task_id: str) -> dict[str, object]:
         """Wait for a line of the log about a task, and return it."""
+        return self.wait_for_line(event, task_id=task_id)
+
+    def wait_for_line(self, event: str, **fields: object) -> dict[str, object]:
+        """Wait for a line of the log with these fields, and return it."""
         deadline = time.monotonic() + PATIENCE
         while True:
             for line in self.log_lines:
-                if (line.get("event"), line.get("task_id")) == (event, task_id):
+                if line.items() >= {"event": event, **fields}.items():
                     return line
             assert time.monotonic() < deadline, f"no {event!r} in the log:\n{self.log}"
             time.sleep(0.05)

@@ -12,7 +12,7 @@ from contracts.results import TaskState
 from local.broker import Broker
 
 from .conftest import StartServer, StartWorker
-from .delivering import MAIL, RESENT, SENT
+from .delivering import MAIL, RESENT, SENT, another_mail, message_ids
 from .scripted_server import HANG, ScriptedServer
 from .web import Web
 
@@ -44,17 +44,21 @@ def test_a_worker_shows_that_it_is_alive_until_it_ends(
     assert not sign_of_life.exists()
 
 
-def test_a_request_whose_results_nobody_would_get_is_not_carried_out(
+def test_a_request_whose_results_nobody_would_get_waits_until_somebody_does(
     web: Web, server: ScriptedServer, start_worker: StartWorker
 ) -> None:
     server.script["END"] = []
     worker = start_worker(server)
     web.stop_taking_results()
-    task_ids = [web.ask(MAIL) for _ in range(3)]  # more than the worker has threads
-    for task_id in task_ids:
-        web.await_dead_letter(task_id)
-    assert worker.alive
+    mails = [another_mail(f"e-{number}") for number in range(3)]  # more than there are threads
+    task_ids = [web.ask(mail) for mail in mails]
+    worker.await_log("result not delivered yet")
     assert server.mails == []
+    web.take_results()
+    for task_id in task_ids:
+        web.await_receipt(task_id)
+    assert sorted(server.message_ids()) == message_ids("e-0", "e-1", "e-2")
+    assert web.dead == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

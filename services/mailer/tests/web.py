@@ -110,6 +110,10 @@ class Web:
             topology.RESULTS, routing_key="#"
         )
 
+    def take_results(self) -> None:
+        """Let the results' exchange lead here again."""
+        topology.WEB_RESULTS(self._connection.default_channel).queue_bind()
+
     def waiting_requests(self) -> int:
         """Count the messages in the mailer's queue that no worker holds."""
         with self._connection.channel() as channel:

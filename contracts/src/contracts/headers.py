@@ -1,0 +1,49 @@
+"""The headers of a task message, as far as anything here or in Celery looks at them."""
+
+from typing import Annotated, Any
+
+import msgspec
+from celery.exceptions import InvalidTaskError
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=10**9)]
+
+
+class TaskHeaders(msgspec.Struct, frozen=True):
+    """What web sends. All else makes Celery hold a task, publish another, or stop.
+
+    A start in the future (``eta``) would occupy one of the few messages that a worker may hold.
+    """
+
+    id: str
+    task: str
+    retries: Annotated[int, msgspec.Meta(ge=0, le=10**6)] | None = None
+    timelimit: tuple[Seconds | None, Seconds | None] | None = None
+    expires: str | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    request_id: str | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    ignore_result: bool | None = None
+    deliveries: int | None = msgspec.field(name="x-delivery-count", default=None)
+    eta: None = None
+    shadow: None = None
+    group: None = None
+    stamped_headers: None = None
+
+
+class TaskBody(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Arguments by position and by name, and options, of which none is in use here."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    options: dict[str, None]
+
+
+def require_task(headers: Any, body: Any) -> None:
+    """Raise InvalidTaskError if headers and decoded body are no task message of ours."""
+    try:
+        msgspec.convert(headers, TaskHeaders)
+        msgspec.convert(body, TaskBody)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InvalidTaskError(str(error)) from error
