@@ -63,13 +63,6 @@ def test_a_function_that_cannot_be_a_computation_is_named() -> None:
     assert "broken_computations.mumble cannot be a computation: it has no docstring" in message
 
 
-def test_a_broker_without_the_topology_is_refused(undeclared: str) -> None:
-    message = refusal(BROKER_URL=undeclared)
-
-    assert "queue 'compute' is missing" in message
-    assert "declare_topology" in message
-
-
 def test_a_broker_with_another_topology_is_refused(undeclared: str) -> None:
     with Connection(undeclared) as connection, connection.channel() as channel:
         topology.declare(connection)
