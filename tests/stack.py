@@ -70,7 +70,9 @@ class Stack:
             restricted = self.environment | {"BROKER_URL": users.get(name, NOBODY)}
             return Process(name, commands[name], wiring(name, restricted), directory, ready)
 
-        self.web = process("web", lambda _: answers(f"{settings.web_url}/readyz"))
+        # Any of web's processes may answer, and each finds out by itself that the database is back.
+        ready = f"{settings.web_url}/readyz"
+        self.web = process("web", lambda _: all(answers(ready) for _ in range(10)))
         self.relay = process("relay", says("relay connected"))
         self.collector = process("collector", says("collector connected"))
         self.reconciler = process("reconciler", says("reconciler connected"))
