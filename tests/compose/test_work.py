@@ -1,5 +1,6 @@
 """The main job in containers: through the proxy, scaled, killed and stopped."""
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,18 @@ def test_a_new_user_gets_both_mails_and_sees_that_they_were_sent(user: User) -> 
         return [m["template"] for m in mails] if all(m["state"] == "sent" for m in mails) else None
 
     assert sorted(wait_for("the receipts", all_sent)) == ["verify_email", "welcome"]
+
+
+def test_the_doctor_sees_everything_as_the_one_who_declares_the_topology(
+    composition: Composition,
+) -> None:
+    doctor = ("python", "manage.py", "doctor", "--json")
+
+    def nothing_wrong() -> bool:
+        asked = composition.try_compose("run", "--rm", "--no-deps", "-T", "migrate", *doctor)
+        return json.loads(asked.stdout)["status"] in ("ok", "warning")  # of other tests' mails
+
+    wait_for("reports of all workers", nothing_wrong)
 
 
 def test_a_computation_comes_back_with_its_result(user: User) -> None:
