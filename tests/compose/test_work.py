@@ -38,9 +38,10 @@ def test_the_doctor_sees_everything_as_the_one_who_declares_the_topology(
 ) -> None:
     doctor = ("python", "manage.py", "doctor", "--json")
 
-    def nothing_wrong() -> bool:
+    def nothing_wrong() -> str | None:
         asked = composition.try_compose("run", "--rm", "--no-deps", "-T", "migrate", *doctor)
-        return json.loads(asked.stdout)["status"] in ("ok", "warning")  # of other tests' mails
+        status = str(json.loads(asked.stdout)["status"])
+        return None if status == "problem" else status  # other tests may have left a warning
 
     wait_for("reports of all workers", nothing_wrong)
 
