@@ -21,6 +21,33 @@ def test_a_task_whose_worker_was_killed_runs_again(
     assert job["worker"] != first["worker"]
 
 
+def test_a_task_whose_workers_main_process_was_killed_runs_again(
+    healed: Stack, user: Account, gate: Gate
+) -> None:
+    job_id = user.submit("hold", **gate.arguments)
+    gate.await_runs()
+    healed.compute.kill_main()
+    assert not healed.compute.running
+    healed.compute.start()
+    gate.await_runs(2)
+    gate.release()
+    job = user.job(job_id, wait=30)
+    assert (job["state"], job["result"], job["attempts"]) == ("succeeded", "released", 2)
+
+
+def test_web_replaces_a_process_of_its_own_that_was_killed(healed: Stack, user: Account) -> None:
+    before = set(healed.web.children)
+    killed = min(before)
+    healed.web.kill_child(killed)
+    after = poll(
+        lambda: set(healed.web.children),
+        lambda children: len(children) == len(before) and killed not in children,
+        what="new process",
+    )
+    assert before - {killed} < after
+    assert user.job(user.submit("add", x=1, y=2), wait=30)["result"] == 3
+
+
 def test_results_wait_for_a_collector_that_was_killed(
     healed: Stack, wire: Wire, user: Account
 ) -> None:
