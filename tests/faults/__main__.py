@@ -46,7 +46,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     parser.add_argument("--quick", action="store_true", help="the short form: fewer and shorter")
-    parser.add_argument("--only", metavar="WORDS", help="faults whose names have these words")
+    parser.add_argument("--only", metavar="WORDS", action="append", default=[],
+                        help="faults whose names have these words; also several times")  # fmt: skip
     parser.add_argument("--sequence", type=int, default=0, metavar="N",
                         help="then N faults at random, with no pause in between")  # fmt: skip
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all chance")
@@ -56,7 +57,8 @@ def _options() -> argparse.Namespace:
 def _is_chosen(one: Fault, options: argparse.Namespace) -> bool:
     if options.quick and not one.quick:
         return False
-    return not options.only or options.only.lower() in f"{one.group}: {one.name}".lower()
+    name = f"{one.group}: {one.name}".lower()
+    return not options.only or any(words.lower() in name for words in options.only)
 
 
 def _run(faults: Sequence[Fault], options: argparse.Namespace, *, small: bool) -> list[Verdict]:
