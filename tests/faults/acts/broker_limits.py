@@ -1,6 +1,6 @@
 """A broker that refuses: alarms, full queues, and what an operator has deleted or forbidden."""
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tests import broker_users
 from tests.faults.catalogue import Act, fault
@@ -69,6 +69,13 @@ def tasks_exchange(stage: Stage) -> None:
 @fault("deleted by hand", "exchange warren.results")
 def results_exchange(stage: Stage) -> None:
     stage.management.delete("exchanges/warren/warren.results")
+
+
+@fault("deleted by hand", "binding of queue compute")
+def binding(stage: Stage) -> None:
+    path = "bindings/warren/e/warren.tasks/q/compute"
+    for found in stage.management.get(path):
+        stage.management.delete(f"{path}/{quote(found['properties_key'])}")
 
 
 @fault("purged by hand", "queue compute")

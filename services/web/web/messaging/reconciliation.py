@@ -60,7 +60,7 @@ class Reconciler:
             for task, suspicion in self._suspicions.items():
                 if topology.queue_name(TASKS[task].service) in comparison.missing:
                     suspicion.queue_lost()
-            topology.restore(connection)
+        topology.restore(connection)  # each time: nobody can ask whether a binding is there
         if comparison.problems and comparison.problems != self._problems:
             log.error(
                 "topology was not as declared",
