@@ -137,9 +137,15 @@ class Stack:
         with psycopg.connect(self.settings.database.url("warren")) as opened:
             opened.execute(statement)
 
-    def poll(self, look: Callable[[], Any], wanted: Callable[[Any], object], what: str) -> Any:
+    def poll(
+        self,
+        look: Callable[[], Any],
+        wanted: Callable[[Any], object],
+        what: str,
+        deadline: float = DEADLINE,
+    ) -> Any:
         """Wait, and show the ends of all logs when it was in vain."""
-        return poll(look, wanted, what=what, explain=self.tails)
+        return poll(look, wanted, what=what, explain=self.tails, deadline=deadline)
 
     def tails(self) -> str:
         """The ends of all logs."""

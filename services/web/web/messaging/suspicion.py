@@ -11,10 +11,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Exists, Max, OuterRef, Q
 
-from web.messaging import workers
+from web.messaging import clock, workers
 from web.messaging.handlers import Handler
 from web.messaging.models import OutboxMessage, Worker
 
@@ -62,7 +61,7 @@ class Suspicion:
 
     def queue_lost(self) -> None:
         """Note whose messages went with the queue; to be called before there is a new one."""
-        self._lost_at = _database_time()
+        self._lost_at = clock.now()
         self._lost = self._adrift(Q(), set(), MOST_LOST)
 
     def confirmed(self, view: View) -> list[Suspect]:
@@ -87,7 +86,7 @@ class Suspicion:
         if not view.complete():
             return None
         if view.quiet:
-            return _database_time()
+            return clock.now()
         taken = self._handler.unfinished().filter(pk__in=held)
         newest: datetime | None = taken.aggregate(newest=Max("dispatched_at"))["newest"]
         return newest and newest - timedelta(seconds=settings.RECONCILE_OVERTAKEN)
@@ -115,10 +114,3 @@ class Suspicion:
 
 def _before(suspect: Suspect, horizon: datetime | None) -> bool:
     return horizon is not None and suspect.dispatched_at < horizon
-
-
-def _database_time() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        time_: datetime = cursor.fetchone()[0]
-    return time_

@@ -283,6 +283,15 @@ def test_a_deleted_exchange_is_declared_and_bound_again(staffed: Connection) -> 
         assert channel.queue_declare("web.results", passive=True).message_count == 1
 
 
+def test_a_deleted_binding_is_made_again(staffed: Connection) -> None:
+    with opened(staffed) as channel:
+        channel.queue_unbind("mailer", "warren.tasks", "mailer.#")
+    Reconciler().look(staffed)
+    put(staffed, "warren.tasks", "mailer.send_email")
+    with opened(staffed) as channel:
+        assert channel.queue_declare("mailer", passive=True).message_count == 1
+
+
 def test_what_differs_is_left_and_the_rest_declared(staffed: Connection) -> None:
     with opened(staffed) as channel:
         channel.exchange_delete("warren.results")
