@@ -7,6 +7,8 @@ from typing import Any
 import structlog
 from amqp.exceptions import RecoverableConnectionError
 from celery import bootsteps
+from celery.platforms import EX_OK
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu import compression
@@ -37,7 +39,7 @@ class StrictConsumer(Consumer):
     def __init__(self, *args: Any, **options: Any) -> None:
         _refuse_compression()
         self._pauses = Pauses(LONGEST_PAUSE)
-        self._consuming = False
+        self._consuming = self._ending = False
         super().__init__(*args, **options)
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # no type in the stubs
@@ -109,7 +111,21 @@ class StrictConsumer(Consumer):
         self._consuming = False
         with warnings.catch_warnings(action="ignore"):  # of another default in Celery 6.0
             super().on_connection_error_after_connected(exc)
+        if self._ending:
+            self.end()
         self._pauses.take(maybe_shutdown)
+
+    def end(self) -> None:
+        """Get ready to stop, and stop at once if there is nothing that could be acknowledged."""
+        self._ending = True
+        if not self._consuming:
+            state.should_stop = EX_OK  # type: ignore[assignment]  # the stubs know None only
+
+    def take_no_more(self) -> None:
+        """Tell the broker to send no more messages."""
+        if self._consuming:
+            self._consuming = False
+            self.task_consumer.cancel()
 
     def listen(self) -> None:
         """Make sure that the broker still has this worker as a consumer.

@@ -9,6 +9,10 @@ class TransientError(WarrenError):
     """The same request may succeed later: web puts it back into the outbox with a later time."""
 
 
+class TaskReturnedError(TransientError):
+    """The worker was stopped in the middle: web sends the same request again at once."""
+
+
 class PermanentError(WarrenError):
     """A final answer: the request failed, and repeating it would fail again.
 

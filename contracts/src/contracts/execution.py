@@ -1,6 +1,7 @@
 """How a worker runs a task: decode by contract, call a plain function, answer."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from signal import SIGKILL
 from typing import Any
@@ -9,10 +10,17 @@ import structlog
 from celery import Task, current_task
 from celery.exceptions import Retry
 from celery.worker.request import Request
+from celery.worker.state import task_ready
 
 from contracts.backend import attempt
-from contracts.errors import MalformedMessageError, PermanentError, TransientError
+from contracts.errors import (
+    MalformedMessageError,
+    PermanentError,
+    TaskReturnedError,
+    TransientError,
+)
 from contracts.headers import require_task
+from contracts.processes import at_work
 from contracts.results import TaskState
 from contracts.tasks import TaskContract
 
@@ -21,6 +29,8 @@ log = structlog.get_logger("warren.task")
 
 class AnsweringRequest(Request):
     """A message of which the answer "it failed" is as good as any other."""
+
+    _context: Any  # the stubs do not know of it
 
     def __init__(self, message: Any, **options: Any) -> None:
         # What Celery would find out in the pool, where it acknowledges the message all the same
@@ -37,9 +47,20 @@ class AnsweringRequest(Request):
         """
         super().terminate(pool, SIGKILL)
 
-    def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
-        """End a run that goes back to the queue, since the worker stops."""
-        super().cancel(pool, SIGKILL, emit_retry)
+    def give_back(self, pool: Any) -> None:
+        """End a run because its worker stops, and have web send the request again.
+
+        The broker could do so, but counts that as a failed delivery: a task that lasts longer than
+        four deployments apart would end in the dead letters.
+        """
+        if self.time_start:
+            with suppress(NotImplementedError):  # a thread cannot be killed
+                pool.terminate_job(self.worker_pid, SIGKILL)
+        task_ready(self)
+        self._already_cancelled = True  # so that its end is not reported
+        error = TaskReturnedError("its worker was stopped")
+        self.task.backend.mark_as_retry(self.id, error, request=self._context)
+        self.acknowledge()
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Acknowledge a PermanentError; leave every unforeseen failure to the dead letters."""
@@ -77,7 +98,8 @@ class ContractTask(Task):  # type: ignore[type-arg]  # celery's Task is generic 
             attempt=attempt(self.request),
         ):
             try:
-                result = self.run(self.contract.decode(kwargs))
+                with at_work():
+                    result = self.run(self.contract.decode(kwargs))
             except TransientError as error:
                 _log_end("task to be tried again", started, reason=str(error))
                 raise Retry(str(error), error) from error

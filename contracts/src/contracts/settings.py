@@ -58,12 +58,16 @@ class Environment:
 
         return self._read(name, parse, example, REQUIRED, "", shown=False)
 
-    def integer(self, name: str, *, default: int, minimum: int = 0) -> int:
-        """Read a whole number of at least ``minimum``."""
+    def integer(
+        self, name: str, *, default: int, minimum: int = 0, maximum: int | None = None
+    ) -> int:
+        """Read a whole number of at least ``minimum`` and at most ``maximum``."""
 
         def parse(raw: str) -> int:
             if (value := int(raw)) < minimum:
                 raise ValueError(f"it must be at least {minimum}")
+            if maximum is not None and value > maximum:
+                raise ValueError(f"it must be at most {maximum}")
             return value
 
         return self._read(name, parse, str(default), default, 0)

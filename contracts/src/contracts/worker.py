@@ -20,6 +20,7 @@ from contracts.consumer import SOCKET_TIMEOUTS, Liveness
 from contracts.errors import MissingTopologyError, SettingsError
 from contracts.reporting import reporter
 from contracts.settings import Environment
+from contracts.stopping import Stopping
 
 log = structlog.get_logger("warren.worker")
 
@@ -54,7 +55,6 @@ RELIABILITY = {
     "worker_enable_prefetch_count_reduction": False,  # else slow for good after a reconnect
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_soft_shutdown_timeout": 20.0,
-    "worker_enable_soft_shutdown_on_idle": False,
     "worker_hijack_root_logger": False,  # logs keep one format
     "worker_redirect_stdouts": False,
 }
@@ -69,7 +69,7 @@ VISIBILITY = {
 
 TOPOLOGY_PAUSE = 2.0  # seconds between two looks at whether it is there
 
-POOLS = {"threads": "contracts.threads:TaskPool", "prefork": "prefork"}
+POOLS = {"threads": "contracts.threads:TaskPool", "prefork": "contracts.processes:TaskPool"}
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def create_app(
         | overrides
     )
     app.steps["worker"].add(Liveness)
+    app.steps["worker"].add(Stopping)
     app.steps["consumer"].add(reporter(service, checks or {}))
     _log_as(service, settings)
     return app

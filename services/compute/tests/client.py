@@ -99,6 +99,13 @@ class Client:
             mandatory=True,
         )
 
+    def waiting(self) -> int:
+        """Count the requests in the queue, after the worker that held some has ended."""
+        with self._connection.channel() as channel:
+            queue: Any = topology.task_queue("compute")(channel)
+            count: int = queue.queue_declare(passive=True).message_count
+            return count
+
     def revoke(self, task_id: str, signal: str = "SIGTERM") -> None:
         """Cancel a task, also while it runs."""
         self.app.control.revoke(task_id, terminate=True, signal=signal)

@@ -1,9 +1,11 @@
 """Settings of the compute worker."""
 
+from pathlib import Path
+
 import pytest
 
 from compute.config import Settings
-from compute.limits import Limits
+from compute.limits import CONSUMER_TIMEOUT, Limits
 from contracts.errors import SettingsError
 from contracts.settings import Environment
 
@@ -46,3 +48,17 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
 
     for name in ("BROKER_URL", "COMPUTE_TIME_LIMIT=", "COMPUTE_MEMORY_LIMIT="):
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["COMPUTE_TIME_LIMIT", "COMPUTE_TIME_LIMIT_GRACE"])
+def test_a_limit_that_the_broker_would_not_wait_for_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}=.*at most"):
+        Settings.read(Environment(BROKER | {name: "7000"}))
+
+
+@pytest.mark.parametrize(
+    "file", ["infra/rabbitmq/rabbitmq.conf", "infra/local/src/local/broker_node.py"]
+)
+def test_the_broker_waits_as_long_as_is_believed_here(file: str) -> None:
+    configuration = (Path(__file__).parents[3] / file).read_text(encoding="utf-8")
+    assert f"consumer_timeout = {CONSUMER_TIMEOUT * 1000}\n" in configuration

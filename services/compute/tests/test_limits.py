@@ -1,9 +1,11 @@
 """Time and memory limits, in the real pool on a real broker."""
 
+import time
 from typing import Any
 
 import pytest
 
+from contracts import topology
 from contracts.results import TaskError, TaskState
 
 from .client import Client
@@ -40,6 +42,37 @@ def test_the_sender_may_set_other_time_limits(client: Client, worker: WorkerProc
     )
     assert client.outcome(hard).error == TaskError(
         "TimeLimitExceeded", "stopped at the hard limit of 3 s"
+    )
+
+
+def test_the_time_for_which_a_result_waits_does_not_count(
+    client: Client, worker: WorkerProcess
+) -> None:
+    task_id = client.compute("sleep", {"seconds": 0.5}, soft_time_limit=1, time_limit=2)
+    client.until_state(task_id, TaskState.STARTED)
+    client.delete(topology.WEB_RESULTS)
+    worker.wait_for_line("result not delivered yet", correlation_id=task_id)
+    until_later(client, 3)
+
+    client.connect()
+
+    assert client.outcome(task_id).result == 0.5
+
+
+def test_the_time_before_a_run_does_not_count_but_all_of_it_does(
+    client: Client, worker: WorkerProcess
+) -> None:
+    client.delete(topology.WEB_RESULTS)
+    done = client.compute("sleep", {"seconds": 0.5}, soft_time_limit=1, time_limit=2)
+    worker.wait_for_line("result not delivered yet", correlation_id=done)
+    until_later(client, 3)
+
+    client.connect()
+
+    assert client.outcome(done).result == 0.5
+    too_long = client.compute("ignore_the_limit", {})
+    assert client.outcome(too_long).error == TaskError(
+        "TimeLimitExceeded", "stopped at the hard limit of 2 s"
     )
 
 
@@ -91,6 +124,11 @@ def test_a_process_that_has_grown_by_other_means_is_replaced(
 
     assert client.outcome(task_id).result == 800
     assert pool_process(client) != before
+
+
+def until_later(client: Client, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    client.until(lambda: time.monotonic() > end, "the time after the limit")
 
 
 def pool_process(client: Client) -> Any:

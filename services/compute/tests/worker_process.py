@@ -98,6 +98,11 @@ class WorkerProcess:
             self._client.drain()
         return self.process.returncode
 
+    def end(self) -> int:
+        """Ask it to stop and wait, without a broker to read from."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
     def kill(self) -> None:
         """End it whatever it does; its children end with it."""
         self.process.kill()

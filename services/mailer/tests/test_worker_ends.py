@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from contracts.results import TaskState
+from contracts.results import TaskError, TaskState
 from local.broker import Broker
 
 from .conftest import StartServer, StartWorker
@@ -87,8 +87,11 @@ def test_a_worker_that_cannot_finish_in_time_leaves_its_mail_to_the_next(
     worker.end(signal.SIGTERM)
     assert worker.await_end() == 1
     assert "left with tasks running" in worker.log
+    returned = web.await_state(task_id, TaskState.RETRY)
+    assert returned.error == TaskError("TaskReturnedError", "its worker was stopped")
+    assert web.waiting_requests() == 0
     start_worker(server)
-    assert web.await_receipt(task_id, attempt=2) == RESENT
+    assert web.await_receipt(web.ask(MAIL)) == RESENT  # as web's outbox does
     assert server.message_ids() == [SENT.message_id] * 2
 
 

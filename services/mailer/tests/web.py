@@ -60,11 +60,9 @@ class Web:
             exchange=topology.TASKS.name,
             routing_key=SEND_EMAIL.name,
             headers=headers,
-            content_type="application/json",
-            content_encoding="utf-8",
             delivery_mode=2,
             mandatory=True,
-            **properties,
+            **{"content_type": "application/json", "content_encoding": "utf-8"} | properties,
         )
 
     def states(self, task_id: str) -> list[tuple[TaskState, int]]:
@@ -125,15 +123,21 @@ class Web:
         """Read what comes in until the condition holds."""
         wait_for(condition, lambda: (self.events, self.dead_ids()), self.drain)
 
-    def drain(self) -> None:
+    def drain(self, seconds: float = 0.1) -> None:
         """Read what has come in."""
         with contextlib.suppress(TimeoutError):
-            self._connection.drain_events(timeout=0.1)
+            self._connection.drain_events(timeout=seconds)
 
     def _consume(self, queue: Queue, callback: Callable[[Message], None]) -> None:
         bound = queue(self._connection)
         channel = self._connection.channel()
-        Consumer(channel, [bound], on_message=callback, no_ack=True).consume()
+        Consumer(
+            channel,
+            [bound],
+            on_message=callback,
+            on_decode_error=lambda message, _: callback(message),
+            no_ack=True,
+        ).consume()
 
     def _on_result(self, message: Message) -> None:
         assert message.body is not None

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from compute.limits import Limits
+from compute.limits import LONGEST_GRACE, LONGEST_TIME_LIMIT, Limits
 from contracts.settings import Environment
 from contracts.worker import WorkerSettings
 
@@ -31,8 +31,8 @@ class Settings:
 
 
 def _limits(env: Environment) -> Limits:
-    soft = env.integer("COMPUTE_TIME_LIMIT", default=300, minimum=1)
-    grace = env.integer("COMPUTE_TIME_LIMIT_GRACE", default=10, minimum=1)
+    soft = env.integer("COMPUTE_TIME_LIMIT", default=300, minimum=1, maximum=LONGEST_TIME_LIMIT)
+    grace = env.integer("COMPUTE_TIME_LIMIT_GRACE", default=10, minimum=1, maximum=LONGEST_GRACE)
     memory = env.integer("COMPUTE_MEMORY_LIMIT", default=512, minimum=16)
     return Limits(soft_time_limit=soft, time_limit=soft + grace, memory_limit=memory)
 

@@ -11,7 +11,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from compute import json_schema, json_values
 from compute.declaration import Declaration
-from compute.limits import Limits
+from compute.limits import LONGEST_TIME_LIMIT, Limits
 from contracts.errors import PermanentError, TransientError, WarrenError
 from contracts.results import Computation
 
@@ -37,6 +37,8 @@ class Definition:
         self.name = declaration.name
         self.limits = defaults.changed(declaration.time_limit, declaration.memory_limit)
         self._function = function
+        if self.limits.soft_time_limit > LONGEST_TIME_LIMIT:
+            raise self._refuse(f"its time_limit is more than {LONGEST_TIME_LIMIT} s")
         self._summary, self._description = self._documentation()
         self._arguments, self._result = self._types()
         try:

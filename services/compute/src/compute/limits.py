@@ -20,6 +20,11 @@ from billiard.pool import SIG_SOFT_TIMEOUT, soft_timeout_sighandler
 from contracts.errors import PermanentError
 
 MIB = 2**20
+# Seconds. RabbitMQ takes a message away from a worker after consumer_timeout, two hours in
+# infra/rabbitmq/rabbitmq.conf; this leaves ten minutes to tell of the end.
+CONSUMER_TIMEOUT = 7200
+LONGEST_GRACE = 600
+LONGEST_TIME_LIMIT = CONSUMER_TIMEOUT - LONGEST_GRACE - 600
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from psycopg.types.json import Jsonb
 
+from contracts.errors import TaskReturnedError
 from contracts.results import Progress, TaskEvent, TaskState
 from web import request_id
 from web.jobs import cancellation, submission
@@ -184,7 +185,8 @@ def _tried_again(job_id: UUID, event: TaskEvent) -> bool:
     policy = RetryPolicy(
         settings.JOB_RETRY_FIRST, settings.JOB_RETRY_LONGEST, settings.JOB_RETRY_FOR
     )
-    when = policy.next_time(event.attempt, job.queued_at, clock.now())
+    now = clock.now()
+    when = now if _returned(event) else policy.next_time(event.attempt, job.queued_at, now)
     if when is None:
         job.state, job.finished_at = Job.State.FAILED, Now()
         job.save(update_fields=["state", "finished_at"])
@@ -193,6 +195,11 @@ def _tried_again(job_id: UUID, event: TaskEvent) -> bool:
     with request_id.restored(event.request_id):
         submission.dispatch(job, available_at=when)
     return True
+
+
+def _returned(event: TaskEvent) -> bool:
+    # The worker was stopped, by a deployment for instance: that is no failure of the job's.
+    return event.error is not None and event.error.type == TaskReturnedError.__name__
 
 
 def _tell_waiting(job_ids: list[str]) -> None:

@@ -6,11 +6,13 @@ from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from contracts.results import TaskEvent, TaskState
+from contracts.errors import TaskReturnedError
+from contracts.results import TaskError, TaskEvent, TaskState
 from web.jobs import results
 from web.jobs.models import Job
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
@@ -136,6 +138,17 @@ def test_a_transient_failure_that_lasts_too_long_is_final(job: Job) -> None:
     job.refresh_from_db()
     assert (job.state, job.error) == ("failed", {"type": "ValueError", "message": "attempt 1"})
     assert not OutboxMessage.objects.filter(task_id=job.id).exists()
+
+
+def test_a_run_whose_worker_was_stopped_is_queued_again_at_once_however_late(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(queued_at="2001-01-01T00:00Z")
+    returned = TaskError(TaskReturnedError.__name__, "its worker was stopped")
+    apply(structs.replace(event(job.id, S.RETRY), error=returned))
+    job.refresh_from_db()
+    assert job.state == "queued"
+    message = OutboxMessage.objects.get(task_id=job.id)
+    assert message.headers["retries"] == 1
+    assert message.due_at <= timezone.now()
 
 
 def test_results_of_jobs_that_are_gone_are_ignored(job: Job) -> None:
