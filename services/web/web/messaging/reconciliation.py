@@ -30,21 +30,22 @@ HOMEWARD = (topology.WEB_RESULTS, topology.WEB_DEAD)
 class Reconciler:
     """Looks at broker, workers and database every few seconds; several may run side by side."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: StopSignal, liveness: LivenessFile) -> None:
+        self._stop = stop
+        self._liveness = liveness
         self._suspicions = {
             task: Suspicion(handler) for task, handler in handlers.registered().items()
         }
         self._problems: list[str] = []
 
-    def run(self, stop: StopSignal, liveness: LivenessFile) -> None:
+    def run(self) -> None:
         """Look and mend until told to stop. Raises one of BROKER_ERRORS or DATABASE_ERRORS."""
         with connected(checked=False) as connection:
             log.info("reconciler connected")
-            while not stop:
-                liveness.touch()
+            while not self._stop:
+                self._show_life(connection)
                 self.look(connection)
-                connection.heartbeat_check()
-                stop.wait(settings.RECONCILE_INTERVAL)
+                self._stop.wait(settings.RECONCILE_INTERVAL)
 
     def look(self, connection: Connection) -> None:
         """Declare what is missing, and publish again what is nowhere."""
@@ -52,7 +53,14 @@ class Reconciler:
         for task, suspicion in self._suspicions.items():
             confirmed = suspicion.confirmed(_view(connection, TASKS[task].service))
             for start in range(0, len(confirmed), BATCH):
+                if self._stop:
+                    return  # the next one finds the rest
                 _mend(task, handlers.registered()[task], confirmed[start : start + BATCH])
+                self._show_life(connection)
+
+    def _show_life(self, connection: Connection) -> None:
+        self._liveness.touch()
+        connection.heartbeat_check()
 
     def _restore(self, connection: Connection) -> None:
         comparison = topology.compare(connection)

@@ -13,6 +13,7 @@ from kombu import Connection, Consumer
 from pytest_django import Settings
 
 from contracts import topology
+from contracts.liveness import LivenessFile
 from contracts.results import TaskState, WorkerReport
 from web.jobs import cancellation, submission
 from web.jobs import results as job_results
@@ -22,6 +23,7 @@ from web.mail import results as mail_results
 from web.mail.models import Email
 from web.mail.tests.factories import make_mail
 from web.messaging import workers
+from web.messaging.lifecycle import StopSignal
 from web.messaging.models import OutboxMessage, Worker
 from web.messaging.reconciliation import BATCH, Reconciler
 
@@ -88,6 +90,10 @@ def report(service: str, *holding: UUID, node: str = "") -> None:
     )
 
 
+def reconciler() -> Reconciler:
+    return Reconciler(StopSignal(), LivenessFile(""))
+
+
 def lost_job(**fields: Any) -> Job:
     """A job whose message was published and is nowhere."""
     return make_job(make_user(f"{Job.objects.count()}@example.org"), **fields)
@@ -102,7 +108,7 @@ def test_a_job_that_is_nowhere_is_queued_again_and_outranks_what_it_did_before(
     staffed: Connection,
 ) -> None:
     job = lost_job(state="running", attempt=2, phase=2, progress_done=7)
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert published_again() == {job.id: 2}
     job.refresh_from_db()
     assert (job.state, job.republished) == ("queued", 1)
@@ -116,7 +122,7 @@ def test_a_job_that_is_nowhere_is_queued_again_and_outranks_what_it_did_before(
 @pytest.mark.parametrize("state", ["queued", "sending", "retrying"])
 def test_a_mail_that_is_nowhere_is_queued_again(staffed: Connection, state: str) -> None:
     email = make_mail(state=state, attempt=1)
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert published_again() == {email.id: 1}
     email.refresh_from_db()
     assert (email.state, email.republished) == ("queued", 1)
@@ -127,19 +133,19 @@ def test_what_has_only_just_vanished_is_watched_first(
 ) -> None:
     settings.RECONCILE_AFTER = 3600.0
     lost_job()
-    reconciler = Reconciler()
+    watching = reconciler()
     for _ in range(3):
-        reconciler.look(staffed)
+        watching.look(staffed)
     assert published_again() == {}
     settings.RECONCILE_AFTER = 0.0
-    reconciler.look(staffed)
+    watching.look(staffed)
     assert len(published_again()) == 1
 
 
 def test_a_task_in_the_hands_of_a_worker_is_left_in_peace(staffed: Connection) -> None:
     job = lost_job(state="running")
     report("compute", job.id)
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert published_again() == {}
 
 
@@ -147,7 +153,7 @@ def test_a_task_whose_message_waits_in_the_outbox_is_left_in_peace(staffed: Conn
     job = lost_job()
     with transaction.atomic():
         submission.dispatch(job, available_at=datetime.now(UTC) + timedelta(hours=1))
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert OutboxMessage.objects.count() == 1
 
 
@@ -160,14 +166,14 @@ def test_nothing_is_concluded_while_messages_wait(
 ) -> None:
     lost_job()
     put(staffed, exchange, key)
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert published_again() == {}
 
 
 def test_nothing_is_concluded_while_no_worker_reports(staffed: Connection) -> None:
     lost_job()
     Worker.objects.update(seen_at=datetime.now(UTC) - 2 * workers.SEEN)
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert published_again() == {}
 
 
@@ -175,10 +181,10 @@ def test_nothing_is_concluded_while_a_consumer_does_not_report(staffed: Connecti
     lost_job()
     with ExitStack() as consuming:
         consume(consuming, staffed, "compute")  # a frozen worker, which may hold anything
-        Reconciler().look(staffed)
+        reconciler().look(staffed)
         assert published_again() == {}
         report("compute", node="compute-2@host")
-        Reconciler().look(staffed)
+        reconciler().look(staffed)
         assert len(published_again()) == 1
 
 
@@ -192,7 +198,7 @@ def test_a_task_that_others_have_overtaken_by_far_is_lost_although_the_queue_is_
     )
     report("compute", running.id)
     put(staffed, "warren.tasks", "compute.run")
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert list(published_again()) == [lost.id]
     assert waiting.id not in published_again()
 
@@ -201,11 +207,11 @@ def test_a_task_that_keeps_getting_lost_fails_in_the_end(
     staffed: Connection, settings: Settings
 ) -> None:
     job, email = lost_job(), make_mail()
-    reconciler = Reconciler()
+    watching = reconciler()
     for _ in range(settings.RECONCILE_LIMIT):
-        reconciler.look(staffed)
+        watching.look(staffed)
         assert OutboxMessage.objects.all().delete()[0] == 2
-    reconciler.look(staffed)
+    watching.look(staffed)
     job.refresh_from_db()
     email.refresh_from_db()
     assert job.error == {"type": "Lost", "message": "its message got lost 4 times"}
@@ -233,16 +239,16 @@ def test_what_is_finished_or_cancelled_is_never_published_again(staffed: Connect
     OutboxMessage.objects.all().delete()  # the revoking
     for outcome in Email.FINAL:
         make_mail(state=outcome)
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert published_again() == {}
 
 
 def test_two_reconcilers_publish_a_task_once(staffed: Connection, settings: Settings) -> None:
     settings.RECONCILE_AFTER = 3600.0
     job = lost_job()
-    first, second = Reconciler(), Reconciler()
-    for reconciler in (first, second):
-        reconciler.look(staffed)
+    first, second = reconciler(), reconciler()
+    for each in (first, second):
+        each.look(staffed)
     settings.RECONCILE_AFTER = 0.0
     first.look(staffed)
     assert list(published_again()) == [job.id]
@@ -261,22 +267,22 @@ def test_a_deleted_queue_is_declared_and_what_was_in_it_published_again_at_once(
     with opened(amqp) as channel:
         channel.queue_delete("compute")
     report("compute")
-    reconciler = Reconciler()
-    reconciler.look(amqp)
+    watching = reconciler()
+    watching.look(amqp)
     topology.check(amqp)
     with ExitStack() as consuming:
         consume(consuming, amqp, "compute")
-        reconciler.look(amqp)
+        watching.look(amqp)
         assert published_again() == {}, "no worker has said since then what it holds"
         report("compute", running.id)
-        reconciler.look(amqp)
+        watching.look(amqp)
     assert list(published_again()) == [waiting.id]
 
 
 def test_a_deleted_exchange_is_declared_and_bound_again(staffed: Connection) -> None:
     with opened(staffed) as channel:
         channel.exchange_delete("warren.results")
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     topology.check(staffed)
     put(staffed, "warren.results", "compute.run.started")
     with opened(staffed) as channel:
@@ -286,7 +292,7 @@ def test_a_deleted_exchange_is_declared_and_bound_again(staffed: Connection) -> 
 def test_a_deleted_binding_is_made_again(staffed: Connection) -> None:
     with opened(staffed) as channel:
         channel.queue_unbind("mailer", "warren.tasks", "mailer.#")
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     put(staffed, "warren.tasks", "mailer.send_email")
     with opened(staffed) as channel:
         assert channel.queue_declare("mailer", passive=True).message_count == 1
@@ -297,7 +303,7 @@ def test_what_differs_is_left_and_the_rest_declared(staffed: Connection) -> None
         channel.exchange_delete("warren.results")
         channel.exchange_declare("warren.results", "fanout", durable=True, auto_delete=False)
         channel.queue_delete("compute")
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert topology.compare(staffed).missing == []
     assert "warren.results" in topology.compare(staffed).problems[0]
 
@@ -308,5 +314,5 @@ def test_many_are_published_again_in_several_transactions(staffed: Connection) -
         Job(owner=owner, computation="add", arguments={}, soft_time_limit=1, time_limit=2)
         for _ in range(BATCH + 1)
     )
-    Reconciler().look(staffed)
+    reconciler().look(staffed)
     assert len(published_again()) == Job.objects.filter(republished=1).count() == BATCH + 1

@@ -1,6 +1,5 @@
 """``manage.py reconcile``: find what got lost with the broker, and publish it again."""
 
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -20,5 +19,5 @@ class Command(BaseCommand):
         """Run."""
         stop = StopSignal().listen()
         liveness = LivenessFile(settings.LIVENESS_FILE)
-        keep_running(partial(Reconciler().run, stop, liveness), stop)
+        keep_running(Reconciler(stop, liveness).run, stop)
         liveness.remove()
