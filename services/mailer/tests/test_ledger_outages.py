@@ -93,3 +93,39 @@ def test_a_mail_that_left_has_its_receipt_even_if_the_ledger_stays_away(
         database.start()
     assert look.rows() == [("e-1", "sending", 1)]
     assert post.deliver() == RESENT
+
+
+def test_a_database_that_is_frozen_holds_up_nobody(
+    start_post: StartPost, server: ScriptedServer, database: Database
+) -> None:
+    post = start_post(patience=0.5, lock_wait=0.5)
+    post.deliver(another_mail("e-0"))
+    database.pause()
+    try:
+        with pytest.raises(TransientError, match="ledger is not available"):
+            post.deliver()
+    finally:
+        database.resume()
+    assert server.message_ids() == message_ids("e-0")
+    assert post.deliver().message_id == SENT.message_id
+
+
+def test_a_mail_that_left_is_noted_once_the_database_is_thawed(
+    start_post: StartPost,
+    server: ScriptedServer,
+    database: Database,
+    look: Look,
+    threads: ThreadPoolExecutor,
+) -> None:
+    server.script["END"] = [HANG]
+    sending = threads.submit(start_post(patience=0.5, lock_wait=0.5).deliver)
+    server.wait_for(lambda: server.mails)
+    database.pause()
+    try:
+        with capture_logs() as logs:
+            server.released.set()
+            server.wait_for(lambda: [line["event"] for line in logs].count(AWAY) == 2)
+    finally:
+        database.resume()
+    assert sending.result() == SENT
+    assert look.rows() == [("e-1", "sent", 1)]

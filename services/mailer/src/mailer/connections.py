@@ -4,13 +4,18 @@ import smtplib
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 
 from contracts.errors import TransientError
-from mailer.config import Security, SmtpServer
+from mailer.config import SmtpServer
+from mailer.session import Session
 from mailer.smtp import reason
+
+# A conversation may last so many times as long as one answer: else a server that sends a byte now
+# and then would hold a thread for good.
+CONVERSATION = 4
 
 
 class Connections:
@@ -30,25 +35,27 @@ class Connections:
         """
         self._server = server
         self._timeout = timeout
+        self._longest = CONVERSATION * timeout
         self._keep = keep
-        self._waiting: list[tuple[float, smtplib.SMTP]] = []  # the one used last comes last
+        self._waiting: list[tuple[float, Session]] = []  # the one used last comes last
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._housekeeper: threading.Thread | None = None
 
     @contextmanager
-    def borrow(self) -> Iterator[smtplib.SMTP]:
+    def borrow(self) -> Iterator[Session]:
         """Lend a connection that the server just answered on. Raises TransientError."""
         session = self._reuse() or self._open()
         try:
-            yield session
+            with session.ends_within(self._longest):
+                yield session
         finally:
             self._give_back(session)
 
     def problem(self) -> str:
         """Connect, sign in and take leave; returns what went wrong, or nothing."""
         try:
-            _quit(self._open())
+            self._open().take_leave(self._timeout)
         except TransientError as error:
             return str(error)
         return ""
@@ -58,24 +65,26 @@ class Connections:
         self._closed.set()
         self._close_waiting_since(float("inf"))
 
-    def _reuse(self) -> smtplib.SMTP | None:
-        while session := self._pop():
-            # Nothing of the next mail is sent yet, so that a stale connection does no harm.
-            with suppress(smtplib.SMTPException, OSError):
+    def _reuse(self) -> Session | None:
+        session = self._pop()
+        # Nothing of the next mail is sent yet, so that a stale connection does no harm.
+        while session:
+            with suppress(smtplib.SMTPException, OSError), session.ends_within(self._timeout):
                 if session.rset()[0] == 250:
                     return session
             session.close()
+            session = self._pop()
         return None
 
-    def _pop(self) -> smtplib.SMTP | None:
+    def _pop(self) -> Session | None:
         with self._lock:
             return self._waiting.pop()[1] if self._waiting else None
 
-    def _give_back(self, session: smtplib.SMTP) -> None:
+    def _give_back(self, session: Session) -> None:
         if session.sock is None:
             return
         if self._closed.is_set():
-            _quit(session)
+            session.take_leave(self._timeout)
             return
         with self._lock:
             self._waiting.append((time.monotonic(), session))
@@ -92,39 +101,23 @@ class Connections:
             old = [session for since, session in self._waiting if since <= limit]
             self._waiting = [entry for entry in self._waiting if entry[0] > limit]
         for session in old:
-            _quit(session)
+            session.take_leave(self._timeout)
 
-    def _open(self) -> smtplib.SMTP:
-        try:
-            session = self._connect()
-        except (smtplib.SMTPException, OSError) as error:
-            raise TransientError(f"no connection to the SMTP server: {reason(error)}") from error
-        try:
-            self._introduce(session)
-        except (smtplib.SMTPException, OSError) as error:
-            session.close()
-            raise TransientError(f"no session with the SMTP server: {reason(error)}") from error
+    def _open(self) -> Session:
+        session = Session(self._server, timeout=self._timeout, tls=self._tls)
+        with session.opens_within(self._longest):
+            _attempt(session, session.greet, "no connection to the SMTP server")
+            _attempt(session, session.introduce, "no session with the SMTP server")
         return session
-
-    def _connect(self) -> smtplib.SMTP:
-        address = (self._server.host, self._server.port)
-        if self._server.security is Security.TLS:
-            return smtplib.SMTP_SSL(*address, timeout=self._timeout, context=self._tls)
-        return smtplib.SMTP(*address, timeout=self._timeout)
-
-    def _introduce(self, session: smtplib.SMTP) -> None:
-        if self._server.security is Security.STARTTLS:
-            session.starttls(context=self._tls)  # raises if the server does not offer it
-        session.ehlo_or_helo_if_needed()
-        if self._server.user:
-            session.login(self._server.user, self._server.password)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
 
 
-def _quit(session: smtplib.SMTP) -> None:
-    with suppress(smtplib.SMTPException, OSError):
-        session.quit()
-    session.close()
+def _attempt(session: Session, step: Callable[[], None], otherwise: str) -> None:
+    try:
+        step()
+    except (smtplib.SMTPException, OSError) as error:
+        session.close()
+        raise TransientError(f"{otherwise}: {reason(error)}") from error

@@ -45,6 +45,8 @@ from psycopg_pool import ConnectionPool
 
 from contracts.errors import TransientError
 from contracts.results import MailReceipt
+from mailer.deadline import cut_after
+from mailer.statements import CLAIM, LOCK, RECEIPT, RELEASE, SCHEMA, SETTLE
 
 log = structlog.get_logger("mailer.ledger")
 
@@ -55,42 +57,17 @@ PAUSE = 0.5  # seconds between two such tries
 
 # A host that vanishes without a word is noticed within a minute by the other side: else a lock
 # would outlive the mailer that held it by two hours.
-KEEPALIVES = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10}
-SERVER_KEEPALIVES = "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10"
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS mail_ledger (
-    email_id text PRIMARY KEY,
-    state text NOT NULL CHECK (state IN ('sending', 'sent')),
-    sends integer NOT NULL,  -- begun and not refused; more than one: uncertain
-    claimed_at timestamptz NOT NULL,
-    claimed_by text NOT NULL,
-    sent_at timestamptz,
-    message_id text,
-    answer text
+KEEPALIVES = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 10,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,  # ms
+}
+SERVER_KEEPALIVES = (
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=2"
+    " -c tcp_user_timeout=20s"
 )
-"""
-LOCK = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
-CLAIM = """
-INSERT INTO mail_ledger AS held (email_id, state, sends, claimed_at, claimed_by)
-VALUES (%s, 'sending', 1, now(), %s)
-ON CONFLICT (email_id) DO UPDATE
-SET sends = held.sends + 1, claimed_at = excluded.claimed_at, claimed_by = excluded.claimed_by
-WHERE held.state = 'sending'
-RETURNING sends
-"""
-RECEIPT = "SELECT message_id, answer, sends > 1 FROM mail_ledger WHERE email_id = %s"
-SETTLE = """
-UPDATE mail_ledger SET state = 'sent', sent_at = now(), message_id = %s, answer = %s
-WHERE email_id = %s
-"""
-RELEASE = """
-WITH earlier AS (
-    UPDATE mail_ledger SET sends = sends - 1
-    WHERE email_id = %(id)s AND state = 'sending' AND sends > 1
-)
-DELETE FROM mail_ledger WHERE email_id = %(id)s AND state = 'sending' AND sends = 1
-"""
 
 
 class Ledger:
@@ -116,6 +93,8 @@ class Ledger:
         """
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.settle_for = settle_for
+        self.patience = patience
+        self.lock_wait = lock_wait
         options = f"{SERVER_KEEPALIVES} -c lock_timeout={int(lock_wait * 1000)}"
         self.pool: ConnectionPool[Connection] = ConnectionPool(
             url,
@@ -125,8 +104,8 @@ class Ledger:
             timeout=patience,
             reconnect_timeout=patience,  # else its backoff outlasts an outage by minutes
             open=False,
-            check=ConnectionPool.check_connection,
-            configure=_create_table,
+            check=self._check,
+            configure=self._create_table,
             kwargs={
                 "autocommit": True,
                 "application_name": "mailer",
@@ -141,6 +120,15 @@ class Ledger:
         Raises psycopg.OperationalError if the database does not answer for ``timeout`` seconds.
         """
         self.pool.open(wait=True, timeout=timeout)
+
+    def _check(self, connection: Connection) -> None:
+        with answering(connection, self.patience):
+            ConnectionPool.check_connection(connection)
+
+    def _create_table(self, connection: Connection) -> None:
+        with answering(connection, self.patience), connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(0, 0)")  # two at once would collide
+            connection.execute(SCHEMA)
 
     def close(self) -> None:
         """Close the connections."""
@@ -171,17 +159,21 @@ class Claim:
         """Take lock and row. Raises TransientError."""
         try:
             connection = self._connect()
-            connection.execute(LOCK, [self._email_id])
-            claimed = connection.execute(CLAIM, [self._email_id, self._ledger.name]).fetchone()
-            if claimed:
-                self._uncertain = claimed[0] > 1
-            else:
-                self.receipt = _receipt(connection, self._email_id)
+            with answering(connection, self._ledger.lock_wait + self._ledger.patience):
+                self._claim(connection)
         except LockNotAvailable as error:
             raise TransientError("another worker is sending this mail") from error
         except psycopg.Error as error:
             log.warning("ledger not available", reason=_reason(error))
             raise TransientError("the mailer's ledger is not available") from error
+
+    def _claim(self, connection: Connection) -> None:
+        connection.execute(LOCK, [self._email_id])
+        claimed = connection.execute(CLAIM, [self._email_id, self._ledger.name]).fetchone()
+        if claimed:
+            self._uncertain = claimed[0] > 1
+        else:
+            self.receipt = _receipt(connection, self._email_id)
 
     def settle(self, message_id: str, answer: str) -> MailReceipt:
         """Note that the mail was sent; returns its receipt, even if it could not be noted."""
@@ -200,7 +192,8 @@ class Claim:
         if connection is None:
             return
         try:
-            connection.execute("SELECT pg_advisory_unlock_all()")
+            with answering(connection, self._ledger.patience):
+                connection.execute("SELECT pg_advisory_unlock_all()")
         except psycopg.Error:
             connection.close()  # with which its lock ends
         self._ledger.pool.putconn(connection)
@@ -215,7 +208,9 @@ class Claim:
         end = time.monotonic() + self._ledger.settle_for
         while True:
             try:
-                self._connect().execute(query, parameters)
+                connection = self._connect()
+                with answering(connection, self._ledger.patience):
+                    connection.execute(query, parameters)
             except psycopg.Error as error:
                 log.warning("ledger not available", reason=_reason(error))
                 self.give_up()
@@ -226,10 +221,11 @@ class Claim:
             time.sleep(PAUSE)
 
 
-def _create_table(connection: Connection) -> None:
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(0, 0)")  # two at once would collide
-        connection.execute(SCHEMA)
+@contextmanager
+def answering(connection: Connection, seconds: float) -> Iterator[None]:
+    """Cut the connection if the database does not answer in time, such as one that is frozen."""
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as line, cut_after(seconds, line):
+        yield
 
 
 def _receipt(connection: Connection, email_id: str) -> MailReceipt:

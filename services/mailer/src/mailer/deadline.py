@@ -1,0 +1,31 @@
+"""An end to conversations with a peer that stays connected but does not come to the point."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def cut_after(seconds: float, line: socket.socket) -> Iterator[None]:
+    """Shut a connection down if the block takes longer: whoever reads from it gets an error.
+
+    A timeout for each answer is not enough. A server that sends a byte now and then keeps it, and
+    libpq knows none.
+
+    Args:
+        seconds: from now.
+        line: the connection's socket, or a duplicate of it.
+    """
+    timer = threading.Timer(seconds, _cut, (line,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut(line: socket.socket) -> None:
+    with suppress(OSError):  # closed by now
+        line.shutdown(socket.SHUT_RDWR)
