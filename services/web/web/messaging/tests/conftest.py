@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from kombu import Connection
@@ -9,6 +10,7 @@ from kombu import Connection
 from contracts import topology
 from local.broker import Broker
 from web.messaging.publisher_app import app
+from web.messaging.tests.staffing import consume, report
 
 
 @pytest.fixture
@@ -23,3 +25,14 @@ def amqp(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection
         topology.declare(connection)
         yield connection
     broker.delete_vhost(vhost)
+
+
+@pytest.fixture
+def staffed(amqp: Connection, db: None) -> Iterator[Connection]:
+    """A broker with workers that report; each queue has a consumer that takes one message."""
+    with ExitStack() as consuming:
+        for queue in topology.QUEUES:
+            consume(consuming, amqp, queue.name)
+        for service in topology.SERVICES:
+            report(service)
+        yield amqp

@@ -1,107 +1,41 @@
 """Which tasks are published again, and which are left in peace, on a real broker."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
 
 import pytest
-from amqp import Message
 from django.db import transaction
-from kombu import Connection, Consumer
+from kombu import Connection
 from pytest_django import Settings
 
-from contracts import topology
-from contracts.liveness import LivenessFile
-from contracts.results import TaskState, WorkerReport
+from contracts.results import TaskState
 from web.jobs import cancellation, submission
 from web.jobs import results as job_results
 from web.jobs.models import Job
-from web.jobs.tests.factories import event, make_job, make_user
+from web.jobs.tests.factories import event, make_user
 from web.mail import results as mail_results
 from web.mail.models import Email
 from web.mail.tests.factories import make_mail
 from web.messaging import workers
-from web.messaging.lifecycle import StopSignal
 from web.messaging.models import OutboxMessage, Worker
-from web.messaging.reconciliation import BATCH, Reconciler
+from web.messaging.reconciliation import BATCH
+from web.messaging.tests.staffing import (
+    consume,
+    lost_job,
+    opened,
+    published_again,
+    put,
+    reconciler,
+    report,
+)
 
 pytestmark = pytest.mark.django_db
-QUEUES = ("compute", "mailer", "web.results", "web.dead")
 
 
 @pytest.fixture(autouse=True)
 def _at_once(settings: Settings) -> None:
     settings.RECONCILE_AFTER = 0.0
-
-
-@pytest.fixture
-def staffed(amqp: Connection) -> Iterator[Connection]:
-    """A broker with workers that report; each queue has a consumer that takes one message."""
-    with ExitStack() as consuming:
-        for queue in QUEUES:
-            consume(consuming, amqp, queue)
-        for service in topology.SERVICES:
-            report(service)
-        yield amqp
-
-
-def consume(consuming: ExitStack, amqp: Connection, queue: str) -> None:
-    known = next(each for each in topology.QUEUES if each.name == queue)
-    connection = consuming.enter_context(amqp.clone())  # which nobody reads from
-    consumer = Consumer(connection, [known], auto_declare=False, prefetch_count=1, on_message=print)
-    before = _consumers(amqp, queue)
-    consumer.consume()
-    while _consumers(amqp, queue) == before:
-        pass  # a quorum queue needs a moment to know
-
-
-def _consumers(amqp: Connection, queue: str) -> int:
-    with opened(amqp) as channel:
-        return int(channel.queue_declare(queue, passive=True).consumer_count)
-
-
-@contextmanager
-def opened(amqp: Connection) -> Iterator[Any]:
-    """Open a channel, for what only amqp itself can do."""
-    with amqp.channel() as channel:
-        yield channel
-
-
-def put(amqp: Connection, exchange: str, key: str, count: int = 2) -> None:
-    """Publish messages, of which a consumer takes one, and wait until they are there."""
-    with opened(amqp) as channel:
-        for _ in range(count):
-            channel.basic_publish_confirm(Message(b"{}"), exchange, key, mandatory=True)
-
-
-def report(service: str, *holding: UUID, node: str = "") -> None:
-    workers.record(
-        [
-            WorkerReport(
-                service=service,
-                worker=node or f"{service}-1@host",
-                at=datetime.now(UTC),
-                holding=[str(task_id) for task_id in holding],
-                checks={},
-            )
-        ]
-    )
-
-
-def reconciler() -> Reconciler:
-    return Reconciler(StopSignal(), LivenessFile(""))
-
-
-def lost_job(**fields: Any) -> Job:
-    """A job whose message was published and is nowhere."""
-    return make_job(make_user(f"{Job.objects.count()}@example.org"), **fields)
-
-
-def published_again() -> dict[UUID | None, int]:
-    """The outbox: task ids, and the number of runs before."""
-    return {each.task_id: each.headers["retries"] for each in OutboxMessage.objects.all()}
 
 
 def test_a_job_that_is_nowhere_is_queued_again_and_outranks_what_it_did_before(
@@ -140,6 +74,42 @@ def test_what_has_only_just_vanished_is_watched_first(
     settings.RECONCILE_AFTER = 0.0
     watching.look(staffed)
     assert len(published_again()) == 1
+
+
+def test_a_task_that_is_seen_meanwhile_is_watched_anew(
+    staffed: Connection, settings: Settings
+) -> None:
+    settings.RECONCILE_AFTER = 3600.0
+    waiting, held = lost_job(), lost_job()
+    watching = reconciler()
+    watching.look(staffed)
+    suspected = time.monotonic()
+    with transaction.atomic():
+        submission.dispatch(waiting)
+    report("compute", held.id)
+    watching.look(staffed)
+    OutboxMessage.objects.all().delete()
+    report("compute")
+    settings.RECONCILE_AFTER = time.monotonic() - suspected
+    watching.look(staffed)
+    assert published_again() == {}
+
+
+def test_a_look_that_says_nothing_neither_confirms_nor_ends_a_suspicion(
+    staffed: Connection, settings: Settings
+) -> None:
+    settings.RECONCILE_AFTER = 3600.0
+    job = lost_job()
+    watching = reconciler()
+    watching.look(staffed)
+    settings.RECONCILE_AFTER = 0.0001
+    put(staffed, "warren.tasks", "compute.run")
+    watching.look(staffed)
+    assert published_again() == {}
+    with opened(staffed) as channel:
+        channel.queue_purge("compute")
+    watching.look(staffed)
+    assert list(published_again()) == [job.id]
 
 
 def test_a_task_in_the_hands_of_a_worker_is_left_in_peace(staffed: Connection) -> None:
@@ -256,56 +226,6 @@ def test_two_reconcilers_publish_a_task_once(staffed: Connection, settings: Sett
     settings.RECONCILE_AFTER = 1.0
     second.look(staffed)
     assert published_again() == {}
-
-
-def test_a_deleted_queue_is_declared_and_what_was_in_it_published_again_at_once(
-    amqp: Connection, settings: Settings
-) -> None:
-    settings.RECONCILE_AFTER = 3600.0
-    waiting, running = lost_job(), lost_job(state="running")
-    make_mail()  # its queue is there all the time
-    with opened(amqp) as channel:
-        channel.queue_delete("compute")
-    report("compute")
-    watching = reconciler()
-    watching.look(amqp)
-    topology.check(amqp)
-    with ExitStack() as consuming:
-        consume(consuming, amqp, "compute")
-        watching.look(amqp)
-        assert published_again() == {}, "no worker has said since then what it holds"
-        report("compute", running.id)
-        watching.look(amqp)
-    assert list(published_again()) == [waiting.id]
-
-
-def test_a_deleted_exchange_is_declared_and_bound_again(staffed: Connection) -> None:
-    with opened(staffed) as channel:
-        channel.exchange_delete("warren.results")
-    reconciler().look(staffed)
-    topology.check(staffed)
-    put(staffed, "warren.results", "compute.run.started")
-    with opened(staffed) as channel:
-        assert channel.queue_declare("web.results", passive=True).message_count == 1
-
-
-def test_a_deleted_binding_is_made_again(staffed: Connection) -> None:
-    with opened(staffed) as channel:
-        channel.queue_unbind("mailer", "warren.tasks", "mailer.#")
-    reconciler().look(staffed)
-    put(staffed, "warren.tasks", "mailer.send_email")
-    with opened(staffed) as channel:
-        assert channel.queue_declare("mailer", passive=True).message_count == 1
-
-
-def test_what_differs_is_left_and_the_rest_declared(staffed: Connection) -> None:
-    with opened(staffed) as channel:
-        channel.exchange_delete("warren.results")
-        channel.exchange_declare("warren.results", "fanout", durable=True, auto_delete=False)
-        channel.queue_delete("compute")
-    reconciler().look(staffed)
-    assert topology.compare(staffed).missing == []
-    assert "warren.results" in topology.compare(staffed).problems[0]
 
 
 def test_many_are_published_again_in_several_transactions(staffed: Connection) -> None:
