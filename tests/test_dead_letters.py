@@ -66,6 +66,20 @@ def test_a_body_that_cannot_be_decoded_is_named_malformed(
     assert bytes(letter["body"]) == body
 
 
+@pytest.mark.parametrize("deaths", [7, "yesterday", [1], [[]], {"a": 1}, [{"count": "many"}], None])
+@TASKS
+def test_a_forged_record_of_deaths_does_not_end_the_dead_lettering(
+    stack: Stack, wire: Wire, task: str, deaths: object
+) -> None:
+    headers = {"id": str(uuid.uuid4()), "task": task, "x-death": deaths}
+    letter = intrude(stack, wire, b"{not json", task, headers=headers)
+    assert letter["reason"] == "malformed"
+    assert bytes(letter["body"]) == b"{not json"
+    headers = {"id": str(uuid.uuid4()), "task": task, "x-death": deaths}
+    assert intrude(stack, wire, message({}), task, headers=headers)["reason"] == "malformed"
+    assert intrude(stack, wire, b"{next", task)["queue"] == task.partition(".")[0]
+
+
 @TASKS
 def test_json_that_is_no_task_message_is_named_so(stack: Stack, wire: Wire, task: str) -> None:
     letter = intrude(stack, wire, b'{"hello": "world"}', task)

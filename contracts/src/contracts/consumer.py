@@ -14,8 +14,10 @@ from celery.worker.state import maybe_shutdown
 from kombu import compression
 from kombu.exceptions import DecodeError
 
+from contracts.headers import may_be_dead_lettered
 from contracts.liveness import INTERVAL, LivenessFile
 from contracts.pauses import Pauses
+from contracts.results import REFUSED_SUFFIX
 
 log = structlog.get_logger("warren.consumer")
 
@@ -149,7 +151,17 @@ class StrictConsumer(Consumer):
             routing_key=message.delivery_info.get("routing_key"),
             correlation_id=message.properties.get("correlation_id"),
         )
-        message.reject_log_error(log, self.connection_errors)
+        if may_be_dead_lettered(message.headers):
+            message.reject_log_error(log, self.connection_errors)
+        else:
+            self._send_home(message)
+
+    def _send_home(self, message: Any) -> None:
+        body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+        correlation_id = str(message.properties.get("correlation_id", ""))
+        routing_key = f"{self.app.main}{REFUSED_SUFFIX}"
+        self.app.backend.publish(body, routing_key, correlation_id=correlation_id)
+        message.ack_log_error(log, self.connection_errors)
 
 
 def _refuse_compression() -> None:

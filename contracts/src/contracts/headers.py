@@ -26,6 +26,7 @@ class TaskHeaders(msgspec.Struct, frozen=True):
     kwargsrepr: str | None = None
     ignore_result: bool | None = None
     deliveries: int | None = msgspec.field(name="x-delivery-count", default=None)
+    deaths: list[dict[str, Any]] | None = msgspec.field(name="x-death", default=None)
     eta: None = None
     shadow: None = None
     group: None = None
@@ -47,3 +48,13 @@ def require_task(headers: Any, body: Any) -> None:
         msgspec.convert(body, TaskBody)
     except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidTaskError(str(error)) from error
+
+
+def may_be_dead_lettered(headers: Any) -> bool:
+    """Whether RabbitMQ can add a death to those that the headers tell of.
+
+    RabbitMQ 3.10 looks into ``x-death`` without asking who has written it. One of another form ends
+    the dead-lettering of its queue, of that message and of all that follow, until a restart.
+    """
+    deaths = headers.get("x-death", []) if isinstance(headers, dict) else []
+    return isinstance(deaths, list) and all(isinstance(death, dict) for death in deaths)

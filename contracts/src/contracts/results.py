@@ -8,6 +8,7 @@ import msgspec
 
 CATALOGUE_ROUTING_KEY = "compute.catalogue"
 REPORT_SUFFIX = ".report"
+REFUSED_SUFFIX = ".refused"  # of a message that a worker could not reject
 
 
 class TaskState(StrEnum):

@@ -16,6 +16,7 @@ from contracts import topology
 from contracts.liveness import LivenessFile
 from contracts.results import (
     CATALOGUE_ROUTING_KEY,
+    REFUSED_SUFFIX,
     REPORT_SUFFIX,
     Catalogue,
     TaskError,
@@ -33,6 +34,7 @@ from web.messaging.models import DeadLetter
 from web.messaging.storable import storable_text
 
 log = structlog.get_logger("web.collector")
+REFUSED = "its header x-death is none of RabbitMQ's, which could not have dead-lettered it"
 
 
 @dataclass
@@ -141,6 +143,8 @@ def _sort(messages: Sequence[Message]) -> Batch:
                 batch.catalogues.append(msgspec.json.decode(body_of(message), type=Catalogue))
             elif routing_key(message).endswith(REPORT_SUFFIX):
                 batch.reports.append(_report(message))
+            elif routing_key(message).endswith(REFUSED_SUFFIX):
+                batch.letters.append(_unusable(message, REFUSED))
             else:
                 batch.events.append(_event(message))
         except (*UNDECODABLE, ValueError) as error:
