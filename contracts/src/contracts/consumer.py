@@ -160,7 +160,8 @@ class StrictConsumer(Consumer):
         body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
         correlation_id = str(message.properties.get("correlation_id", ""))
         routing_key = f"{self.app.main}{REFUSED_SUFFIX}"
-        self.app.backend.publish(body, routing_key, correlation_id=correlation_id)
+        backend: Any = self.app.backend
+        backend.publish(body, routing_key, correlation_id=correlation_id)
         message.ack_log_error(log, self.connection_errors)
 
 

@@ -16,7 +16,7 @@ from contracts.results import WorkerReport
 
 log = structlog.get_logger("warren.reporting")
 
-REPORT_INTERVAL = 10.0  # seconds between two reports of a worker
+REPORT_INTERVAL = 5.0  # seconds between two reports of a worker
 AGAIN_IN = 10.0  # seconds until what the broker did not take is told again, at the latest
 CHECK_INTERVAL = 60.0  # seconds between two looks at what a worker needs
 CHECK_PATIENCE = 3.0  # seconds for which a report waits for a look

@@ -57,12 +57,12 @@ JOBS_UNFINISHED = env.integer("JOBS_UNFINISHED", default=100_000)
 # How many requests of one process may wait for their job (?wait=) at a time.
 JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
 # Seconds after which a relay that claimed a message counts as dead.
-OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=60)
+OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=20)
 # How often the reconciler looks for tasks that are nowhere, for how long one has to be so until it
-# is published again (longer than two reports of a worker, which come every 10 seconds), how much
+# is published again (longer than two reports of a worker, which come every 5 seconds), how much
 # later than it others may be asked for and be at work (seconds), and after how many times it fails.
 RECONCILE_INTERVAL = env.seconds("RECONCILE_INTERVAL", default=5)
-RECONCILE_AFTER = env.seconds("RECONCILE_AFTER", default=30)
+RECONCILE_AFTER = env.seconds("RECONCILE_AFTER", default=12)
 RECONCILE_OVERTAKEN = env.seconds("RECONCILE_OVERTAKEN", default=600)
 RECONCILE_LIMIT = env.integer("RECONCILE_LIMIT", default=3)
 OUTBOX_BATCH = env.integer("OUTBOX_BATCH", default=200, minimum=1)
