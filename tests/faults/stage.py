@@ -30,6 +30,7 @@ PAUSES = {
     "MAIL_RETRY_LONGEST": "8",
     "JOB_RETRY_FIRST": "1",
     "JOB_RETRY_LONGEST": "8",
+    "OUTBOX_LEASE": "20",
     "SHUTDOWN_TIMEOUT": "10",
     "CONCURRENCY": "4",
 }
