@@ -1,6 +1,7 @@
 """A pool of processes whose time limits hold for the work alone."""
 
 import mmap
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from billiard import current_process
 from celery import signals
 from celery.concurrency import prefork
 from celery.concurrency.asynpool import AsynPool
+from celery.platforms import EX_OK
 from kombu.asynchronous import get_event_loop
 
 LOOK_AGAIN = 1.0  # seconds until the next look at a process that is not at work
@@ -22,11 +24,14 @@ _begun = memoryview(mmap.mmap(-1, 8 * MOST_PROCESSES)).cast("d")
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """Let the time limits hold for the block."""
+    """Let the time limits hold for the block, from which only the process that began it returns."""
+    process = os.getpid()
     _note(time.monotonic())
     try:
         yield
     finally:
+        if os.getpid() != process:  # a fork of it would answer too, over the same connections
+            os._exit(EX_OK)
         _note(0)
 
 

@@ -100,3 +100,45 @@ def allocate_shared(mebibytes: int) -> int:
         for _ in range(mebibytes):
             shared.write(bytes(2**20))
     return mebibytes
+
+
+@computation
+def leave_quietly() -> None:
+    """End the process that runs it as if all were well."""
+    os._exit(0)
+
+
+@computation
+def close_all_files() -> None:
+    """Close what the process talks to its parent and to the broker by."""
+    os.closerange(0, 4096)
+
+
+@computation
+def fork() -> int:
+    """Come back twice."""
+    return os.fork() * 0
+
+
+@computation(time_limit=1)
+def hear_no_signal() -> None:
+    """Go on, whatever the process is told."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+    time.sleep(FOREVER)
+
+
+@computation
+def print_a_lot() -> int:
+    """Print 100 MiB."""
+    for _ in range(100):
+        print("x" * 2**20, flush=True)
+    return 100
+
+
+@computation(memory_limit=64)
+def allocate_for_ever() -> None:
+    """Take all the memory there is."""
+    hoard = []
+    while True:
+        hoard.append(bytearray(2**20))
