@@ -7,7 +7,7 @@ from .api import FINAL, Account, Gate, connect
 from .stack import Stack
 from .wire import Management, Wire
 
-DEADLINE = 110.0  # seconds; what vanishes without a trace is watched for half a minute first
+DEADLINE = 110.0  # seconds; what vanishes without a trace is watched for a while first
 
 
 def outcomes(stack: Stack, user: Account, jobs: list[str]) -> list[tuple[str, object, int]]:
@@ -58,6 +58,7 @@ def test_what_was_thrown_out_of_a_queue_is_found_missing(
     healed.poll(lambda: user.job(interrupted)["state"], lambda s: s == "running", "running job")
     healed.compute.kill()  # its row says running, and its message goes back to the queue
     waiting = submit_waiting(healed, wire, user)
+    healed.poll(lambda: wire.waiting("compute"), lambda count: count == 4, "returned message")
     management.purge_queue("compute")
     gate.release()
     healed.compute.start()
