@@ -28,9 +28,9 @@ def connected(*, checked: bool = True) -> Iterator[Connection]:
     connection = app.connection_for_write(
         heartbeat=HEARTBEAT, connect_timeout=ANSWER, transport_options=options
     )
+    connection.ensure_connection(max_retries=0)  # once; connect() would try again
+    opened: Any = connection.connection  # py-amqp's, which has no types
     try:
-        connection.ensure_connection(max_retries=0)  # once; connect() would try again
-        opened: Any = connection.connection  # py-amqp's, which has no types
         opened.sock.settimeout(ANSWER)
         if checked:
             check(connection)
@@ -38,4 +38,6 @@ def connected(*, checked: bool = True) -> Iterator[Connection]:
         opened.sock.settimeout(GOODBYE)
         connection.release()
     finally:
-        connection.collect()  # closes what is broken, without a word
+        # Close what is broken too, without a word: kombu forgets a connection whose end it misses.
+        opened.collect()
+        connection.collect()

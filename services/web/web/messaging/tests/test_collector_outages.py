@@ -1,10 +1,7 @@
 """The collector while what it needs is away, and after whatever can be in its queues."""
 
-import json
-import random
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import msgspec
@@ -20,13 +17,11 @@ from web.jobs.models import Job
 from web.jobs.tests.factories import event, make_job, make_user
 from web.messaging.collector import collect
 from web.messaging.lifecycle import is_outage
-from web.messaging.models import DeadLetter
 from web.messaging.relay import relay
+from web.messaging.tests.arriving import publish, succeed
 from web.messaging.tests.running import poll, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BODIES = 3000
-SEED = 20_261
 
 
 @pytest.fixture
@@ -38,24 +33,6 @@ def job() -> Job:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses between two attempts to connect."""
     monkeypatch.setattr("web.messaging.lifecycle.LONGEST_DELAY", 0.25)
-
-
-def publish(amqp: Connection, *bodies: bytes, exchange: str = "warren.results") -> None:
-    producer = amqp.Producer(auto_declare=False)
-    for body in bodies:
-        producer.publish(
-            body,
-            exchange=exchange,
-            routing_key="compute.run.success",
-            content_type="application/json",
-            content_encoding="utf-8",
-        )
-
-
-def succeed(amqp: Connection, job: Job) -> None:
-    """Report a success, and wait until the job shows it."""
-    publish(amqp, msgspec.json.encode(event(job.id, TaskState.SUCCESS)))
-    poll(lambda: Job.objects.get(pk=job.pk).state == "succeeded", "success")
 
 
 @pytest.mark.parametrize("queue", ["web.results", "web.dead"])
@@ -78,6 +55,20 @@ def test_a_permission_that_was_taken_away_is_waited_for(
         broker.drop_connections()
         work.hear("interrupted", "ACCESS_REFUSED")
         broker._manage("PUT", permissions, dict.fromkeys(("configure", "write", "read"), ".*"))
+        amqp.collect()
+        succeed(amqp, job)
+
+
+def test_a_broker_that_was_frozen_is_found_again_by_who_only_listens(
+    amqp: Connection, broker: Broker, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.messaging.broker.HEARTBEAT", 3)
+    with running(collect) as work:
+        broker.pause()
+        try:
+            work.hear("interrupted", "heartbeats missed")
+        finally:
+            broker.resume()
         amqp.collect()
         succeed(amqp, job)
 
@@ -170,56 +161,3 @@ def at_database() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
         return int(cursor.fetchone()[0])
-
-
-def anything(chance: random.Random) -> bytes:
-    """A body as it may be, from noise to what is nearly a result."""
-    kind = chance.randrange(5)
-    if kind == 0:
-        return chance.randbytes(chance.randrange(200))
-    if kind == 1:
-        return json.dumps(value(chance, 4)).encode()
-    result = json.loads(msgspec.json.encode(event(uuid4(), chance.choice(list(TaskState)))))
-    del result[chance.choice(list(result))]
-    if kind == 2:
-        return json.dumps(result | {"task_id": value(chance, 2)}).encode()
-    text = bytearray(json.dumps(result | {"attempt": None}).encode())
-    if kind == 3:
-        text[chance.randrange(len(text))] = chance.randrange(256)
-        return bytes(text)
-    return bytes(text[: chance.randrange(len(text))])
-
-
-def value(chance: random.Random, levels: int) -> Any:
-    """Some value of JSON."""
-    if levels and chance.random() < 0.5:
-        values = [value(chance, levels - 1) for _ in range(chance.randrange(4))]
-        return values if chance.random() < 0.5 else {str(v): v for v in values}
-    return chance.choice([None, True, -1, 2**70, 1e300, "", "a\0b", "\ud800", "é" * 50])
-
-
-def test_random_bodies_become_dead_letters_one_each(amqp: Connection, job: Job) -> None:
-    chance = random.Random(SEED)  # noqa: S311
-    results = [anything(chance) for _ in range(BODIES)]
-    dead = [anything(chance) for _ in range(BODIES)]
-    publish(amqp, *results)
-    publish(amqp, *dead, exchange="warren.dead")
-    with running(collect) as work:
-        succeed(amqp, job)
-        poll(lambda: DeadLetter.objects.count() == 2 * BODIES, "dead letters", work.log)
-        assert not work.said("interrupted")
-    assert DeadLetter.objects.filter(queue="web.results").count() == BODIES
-    kept = {bytes(body) for body in DeadLetter.objects.values_list("body", flat=True)}
-    assert kept == {*results, *dead}
-
-
-def test_the_largest_bodies_are_taken_a_few_at_a_time(amqp: Connection, job: Job) -> None:
-    deep = b"[" * 2_500_000 + b"]" * 2_500_000
-    wide = b"[" + b"1," * 2_500_000 + b"1]"
-    started = msgspec.json.encode(event(job.id, TaskState.STARTED))
-    inside = started[:-1] + b',"result":' + deep + b"}"
-    publish(amqp, deep, wide, inside, deep, wide, inside)
-    with running(collect) as work:
-        succeed(amqp, job)
-        assert work.alive
-    assert DeadLetter.objects.filter(reason="malformed").count() == 6
