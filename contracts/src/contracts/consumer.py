@@ -1,5 +1,6 @@
 """A worker's consumer that loses no message which it cannot understand, and that shows it lives."""
 
+import socket
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -23,8 +24,13 @@ log = structlog.get_logger("warren.consumer")
 
 DELAYS = "delayed_delivery"
 LONGEST_PAUSE = 5.0  # seconds between two attempts to connect; Celery's own grows to 30
-# Seconds without a byte from the broker after which reading or writing gives up.
-SOCKET_TIMEOUTS: dict[str, Any] = {"read_timeout": 15, "write_timeout": 15}
+# Seconds without a byte from the broker after which reading or writing gives up. py-amqp would give
+# a connection up that has waited for one second: each hiccup of the network would end all runs.
+SOCKET_TIMEOUTS: dict[str, Any] = {
+    "read_timeout": 15,
+    "write_timeout": 15,
+    "socket_settings": {socket.TCP_USER_TIMEOUT: 15_000},  # milliseconds
+}
 
 
 class StrictConsumer(Consumer):
