@@ -10,7 +10,6 @@ import pytest
 from contracts.results import TaskState
 
 from .client import Client
-from .conftest import StartWorker
 from .worker_process import WorkerProcess
 
 
@@ -57,9 +56,8 @@ def test_a_computation_that_is_merely_odd_succeeds_once(
 
 
 def test_a_process_that_is_frozen_is_killed_at_its_limit(
-    client: Client, start_worker: StartWorker, tmp_path: Path
+    client: Client, worker: WorkerProcess, tmp_path: Path
 ) -> None:
-    worker = start_worker()
     marker = tmp_path / "marker"
     arguments = {"marker": str(marker)}
     task_id = client.compute("sleep_at_first", arguments, soft_time_limit=2, time_limit=3)
@@ -72,22 +70,3 @@ def test_a_process_that_is_frozen_is_killed_at_its_limit(
     assert answer.error is not None
     assert answer.error.type == "TimeLimitExceeded"
     assert lives(client, worker)
-
-
-def test_no_process_outlives_its_worker(client: Client, start_worker: StartWorker) -> None:
-    worker = start_worker()
-    task_id = client.compute("sleep", {"seconds": 3600})
-    client.until_state(task_id, TaskState.STARTED)
-    pool = worker.pool
-
-    worker.kill()
-
-    client.until(lambda: not any(map(alive, pool)), "end of the processes")
-
-
-def alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True

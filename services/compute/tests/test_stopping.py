@@ -1,5 +1,6 @@
 """Workers that stop, in order or not: no work is lost."""
 
+import os
 from pathlib import Path
 
 from contracts import topology
@@ -87,7 +88,7 @@ def test_a_worker_whose_result_cannot_be_delivered_stops_all_the_same(
 def test_a_worker_without_a_broker_stops(
     broker: Broker, client: Client, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(SHUTDOWN_TIMEOUT="3600")
+    worker = start_worker(SHUTDOWN_TIMEOUT="1")
     broker.pause()
     try:
         worker.wait_for_line("broker not reachable")
@@ -112,3 +113,25 @@ def test_a_stopped_worker_leaves_no_sign_of_life(
     worker.terminate()
 
     assert not sign.exists()
+
+
+def test_no_process_outlives_its_worker(
+    client: Client, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    worker = start_worker()
+    marker = tmp_path / "marker"
+    client.compute("sleep_at_first", {"marker": str(marker)})
+    client.until(marker.exists, "first run")
+    pool = worker.pool
+
+    worker.kill()
+
+    client.until(lambda: not any(map(alive, pool)), "end of the processes")
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
