@@ -48,31 +48,19 @@ def broker_refuses(stage: Stage) -> None:
         link.accept()
 
 
-@fault("200 ms ± 100 ms", "every connection to RabbitMQ")
-def broker_slow(stage: Stage) -> None:
-    for link in stage.links("broker"):
-        link.slow(DELAY, JITTER)
-    stage.lasting(SLOW)
-    for link in stage.links("broker"):
-        link.slow(0)
+def _slow(server: str) -> Act:
+    def act(stage: Stage) -> None:
+        for link in stage.links(server):
+            link.slow(DELAY, JITTER)
+        stage.lasting(SLOW)
+        for link in stage.links(server):
+            link.slow(0)
+
+    return act
 
 
-@fault("200 ms ± 100 ms", "every connection to PostgreSQL")
-def database_slow(stage: Stage) -> None:
-    for link in stage.links("database"):
-        link.slow(DELAY, JITTER)
-    stage.lasting(SLOW)
-    for link in stage.links("database"):
-        link.slow(0)
-
-
-@fault("200 ms ± 100 ms", "mailer → SMTP")
-def smtp_slow(stage: Stage) -> None:
-    stage.link("mailer", "smtp").slow(DELAY, JITTER)
-    stage.lasting(SLOW)
-    stage.link("mailer", "smtp").slow(0)
-
-
+for _server, _name in (("broker", "RabbitMQ"), ("database", "PostgreSQL"), ("smtp", "SMTP")):
+    fault("200 ms ± 100 ms", f"every connection to {_name}")(_slow(_server))
 for _process, _server in PAIRS:
     _away = (_process, _server) == ("web", "database")
     _pair = f"{_process} → {_server}"

@@ -7,20 +7,19 @@ MINUTE = 60.0
 PROCESSES = ("web", "relay", "collector", "reconciler", "mailer", "compute")
 
 
-@fault("stopped for 60 s", "RabbitMQ", quick=True)
-def broker_stopped(stage: Stage) -> None:
-    with stage.away(stage.stack.broker):
-        stage.stack.broker.stop()
-        stage.lasting(MINUTE)
-    stage.stack.broker.start()
+def _server_stopped(name: str) -> Act:
+    def act(stage: Stage) -> None:
+        server = getattr(stage.stack, name)
+        with stage.away(server):
+            server.stop()
+            stage.lasting(MINUTE)
+        server.start()
+
+    return act
 
 
-@fault("stopped for 60 s", "PostgreSQL", quick=True, may_refuse=True)
-def database_stopped(stage: Stage) -> None:
-    with stage.away(stage.stack.database):
-        stage.stack.database.stop()
-        stage.lasting(MINUTE)
-    stage.stack.database.start()
+fault("stopped for 60 s", "RabbitMQ", quick=True)(_server_stopped("broker"))
+fault("stopped for 60 s", "PostgreSQL", quick=True, may_refuse=True)(_server_stopped("database"))
 
 
 @fault("stopped for 60 s", "SMTP", quick=True)
@@ -28,20 +27,6 @@ def smtp_stopped(stage: Stage) -> None:
     stage.stack.smtp.shut()
     stage.lasting(MINUTE)
     stage.stack.smtp.open()
-
-
-@fault("frozen for 60 s", "RabbitMQ", quick=True)
-def broker_frozen(stage: Stage) -> None:
-    stage.stack.broker.pause()
-    stage.lasting(MINUTE)
-    stage.stack.broker.resume()
-
-
-@fault("frozen for 60 s", "PostgreSQL", may_refuse=True)
-def database_frozen(stage: Stage) -> None:
-    stage.stack.database.pause()
-    stage.lasting(MINUTE)
-    stage.stack.database.resume()
 
 
 @fault("frozen for 60 s", "SMTP")
@@ -65,14 +50,16 @@ def _stopped(name: str) -> Act:
 
 def _frozen(name: str) -> Act:
     def act(stage: Stage) -> None:
-        process = getattr(stage.stack, name)
-        process.pause()
+        part = getattr(stage.stack, name)
+        part.pause()
         stage.lasting(MINUTE)
-        process.resume()
+        part.resume()
 
     return act
 
 
+fault("frozen for 60 s", "RabbitMQ", quick=True)(_frozen("broker"))
+fault("frozen for 60 s", "PostgreSQL", may_refuse=True)(_frozen("database"))
 for _name in PROCESSES:
     fault("stopped for 60 s", _name)(_stopped(_name))
     fault("frozen for 60 s", _name, quick=_name == "compute")(_frozen(_name))
