@@ -7,10 +7,12 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 HUGE = 5 * 2**20  # bytes
 DEEP = 100_000  # levels
+BATCH = 250
 NAMES = ("eta", "expires", "timelimit", "retries", "id", "root_id", "parent_id", "task", "shadow")
 MORE_NAMES = ("stamped_headers", "stamps", "group", "groups", "ignore_result", "argsrepr", "lang")
 COUNTERS = ("x-delivery-count", "replaced_task_nesting", "group_index", "request_id", "compression")
@@ -43,6 +45,12 @@ class Forger:
         yield from (self._huge(), self._deep(), self._bomb(), self._later())
         for _ in range(count - 4):
             yield self._random.choice((*ways, self._wrong_encoding, self._options))()
+
+    def batches(self, count: int) -> Iterator[tuple[Forgery, ...]]:
+        """Make so many messages, a few at a time."""
+        messages = self.forge(count)
+        while batch := tuple(islice(messages, BATCH)):
+            yield batch
 
     def value(self, depth: int = 2) -> Any:
         """Make any JSON value."""
