@@ -11,7 +11,7 @@ from kombu import Connection, Exchange, Queue
 
 from contracts import topology
 
-from .polling import poll
+from .polling import DEADLINE, poll
 
 RIGHTS = ("configure", "write", "read")
 
@@ -76,6 +76,7 @@ class Wire:
     def __init__(self, url: str) -> None:
         self.connection = Connection(url)
         self.connection.connect()
+        self.published = 0
 
     @classmethod
     @contextmanager
@@ -111,6 +112,27 @@ class Wire:
                 headers=headers or {},
                 **properties,
             )
+        self.published += 1
+
+    @contextmanager
+    def confirming(self) -> Iterator[None]:
+        """Publish many meanwhile, and wait in the end until the broker has all of them.
+
+        Without that, those last published may be lost when the connection is closed.
+        """
+        channel: Any = self.connection.default_channel  # py-amqp's, on which publish() publishes
+        channel.confirm_select()
+        highest = 0
+
+        def note(tag: int, multiple: bool) -> None:
+            nonlocal highest
+            highest = max(highest, tag)
+
+        channel.events["basic_ack"].add(note)
+        before = self.published
+        yield
+        while highest < self.published - before:
+            self.connection.drain_events(timeout=DEADLINE)
 
     def repeat(self, copy: Copy) -> None:
         """Publish a message again, as it was."""

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from random import Random
 from typing import Any
 
@@ -63,11 +64,15 @@ def _await_letters(stage: Stage, before: int, count: int) -> None:
         stage.problems.append(f"{found} dead letters of {count} messages")
 
 
+def _wire(stage: Stage) -> AbstractContextManager[Wire]:
+    return Wire.open(stage.stack.environment["BROKER_URL"])
+
+
 def _random(queue: str) -> Act:
     def act(stage: Stage) -> None:
         before = _count(stage)
         count = BODIES if stage.long else FEWER
-        with Wire.open(stage.stack.environment["BROKER_URL"]) as wire:
+        with _wire(stage) as wire, wire.confirming():
             for body in random_bodies(stage.random, count):
                 headers = random_headers(stage.random)
                 unique = secrets.token_hex(8)
@@ -84,7 +89,7 @@ for _queue in QUEUES:
 @fault(GROUP, "one of each kind of malformed message", quick=True)
 def malformed(stage: Stage) -> None:
     before = _count(stage)
-    with Wire.open(stage.stack.environment["BROKER_URL"]) as wire:
+    with _wire(stage) as wire, wire.confirming():
         for body, headers in MALFORMED.values():
             for service in ("compute", "mailer"):
                 unique = secrets.token_hex(8)
@@ -95,7 +100,7 @@ def malformed(stage: Stage) -> None:
 @fault(GROUP, "5 MiB on every queue")
 def large(stage: Stage) -> None:
     before = _count(stage)
-    with Wire.open(stage.stack.environment["BROKER_URL"]) as wire:
+    with _wire(stage) as wire, wire.confirming():
         for queue in QUEUES:
             unique = secrets.token_hex(8)
             body = json.dumps("x" * LARGE).encode()
