@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from local.broker_node import BrokerSettings
 
+from .management import RIGHTS, Management
 from .process import CHECKOUT
-from .wire import RIGHTS, Management
 
 DEFINITIONS = CHECKOUT / "infra/rabbitmq/definitions.json"
 

@@ -9,8 +9,9 @@ from local.database import Database
 from local.settings import Settings
 
 from .api import Account, Gate, connect
+from .management import Management
 from .stack import Stack
-from .wire import Management, Wire
+from .wire import Wire
 
 
 @pytest.fixture(scope="session")

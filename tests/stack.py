@@ -18,10 +18,10 @@ from local.settings import Settings
 from local.supervisor import read_procfile
 
 from . import broker_users
+from .management import Management
 from .polling import DEADLINE, poll
 from .process import CHECKOUT, Process
 from .smtp_server import SmtpServer
-from .wire import Management
 
 # Short times, so that tests need not wait; throttles are far away from what tests do.
 SETTINGS = {

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from .api import Account, Gate, connect
+from .management import Management
 from .stack import Stack
-from .wire import Management
 
 CLAIMED = "SELECT id FROM messaging_outboxmessage WHERE leased_until > now()"
 

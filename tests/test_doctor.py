@@ -17,9 +17,10 @@ from local.broker import Broker
 from local.database import Database
 
 from .api import Account
+from .management import Management
 from .polling import poll
 from .stack import NOBODY, Stack, run
-from .wire import Management, Wire
+from .wire import Wire
 
 CHECKS = [
     "settings", "database", "sessions", "clock", "migrations", "broker", "alarms", "topology",

@@ -12,7 +12,8 @@ from contracts import topology
 from local.broker import Broker
 
 from . import broker_users
-from .wire import Management, Wire
+from .management import Management
+from .wire import Wire
 
 QUEUES = tuple(queue.name for queue in topology.QUEUES)
 EXCHANGES = (*(exchange.name for exchange in topology.EXCHANGES), "", "amq.topic")

@@ -12,8 +12,9 @@ from local.broker import Broker
 from local.settings import Settings
 
 from . import broker_users
+from .management import Management, QueueFigures
 from .polling import poll
-from .wire import Management, QueueFigures, Wire
+from .wire import Wire
 
 VHOST = "operated.by/tests"
 ALL = {"configure": ".*", "write": ".*", "read": ".*"}

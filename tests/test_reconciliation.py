@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from . import broker_users
 from .api import FINAL, Account, Gate, connect
+from .management import Management
 from .stack import Stack
-from .wire import Management, Wire
+from .wire import Wire
 
 DEADLINE = 110.0  # seconds; what vanishes without a trace is watched for a while first
 

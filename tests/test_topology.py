@@ -14,10 +14,11 @@ from local.broker import Broker
 from local.settings import Settings
 from local.supervisor import read_procfile
 
+from .management import Management
 from .polling import poll
 from .process import CHECKOUT
 from .stack import Stack, run
-from .wire import Management, Wire
+from .wire import Wire
 
 PROCESSES = ("relay", "collector", "mailer", "compute")
 

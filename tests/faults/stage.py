@@ -16,9 +16,9 @@ from local.small_disk import SmallDisk
 from tests.api import Account as User
 from tests.api import connect
 from tests.faults import audit
+from tests.management import Management
 from tests.process import CHECKOUT, Process
 from tests.stack import Stack
-from tests.wire import Management
 
 from .link import Link, Network
 

@@ -2,9 +2,10 @@
 
 from contextlib import ExitStack
 
+from tests.management import Management
 from tests.polling import poll
 from tests.stack import Stack
-from tests.wire import Management, Wire
+from tests.wire import Wire
 
 from .usage import Usage, measure
 
