@@ -112,11 +112,13 @@ def large(stage: Stage) -> None:
 def killer(stage: Stage) -> None:
     gate = stage.directory / secrets.token_hex(6)
     gate.mkdir()
+    stage.user.sign_in()
     _fails(stage, stage.user.submit("crash", gate=str(gate)), "DeadLetter")
 
 
 @fault(GROUP, "a task that takes memory without end")
 def devourer(stage: Stage) -> None:
+    stage.user.sign_in()
     _fails(stage, stage.user.submit("devour"), "MemoryLimitExceeded")
 
 
