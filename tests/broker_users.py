@@ -33,9 +33,13 @@ def create(settings: BrokerSettings, management: Management, vhost: str) -> dict
 
 
 def accounts(management: Management) -> dict[str, Any]:
-    """Take down all users, with hashed passwords, and what they may do."""
+    """Take down all users, with hashed passwords, and what they may do in the vhost."""
     definitions = management.get("definitions")
-    return {part: definitions[part] for part in ("users", "permissions", "topic_permissions")}
+    grants = {
+        part: [grant for grant in definitions[part] if grant["vhost"] == management.vhost]
+        for part in ("permissions", "topic_permissions")
+    }
+    return {"users": definitions["users"], **grants}
 
 
 def restore(management: Management, known: dict[str, Any]) -> None:

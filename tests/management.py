@@ -27,6 +27,7 @@ class Management:
             timeout=10,
             trust_env=False,
         )
+        self.vhost = vhost
         self._vhost = quote(vhost, safe="")
 
     def get(self, path: str) -> Any:

@@ -64,6 +64,7 @@ class Stage:
         }
         self.stack = Stack(settings, broker, database, directory, self._wire)
         self.management = Management(settings.broker.management_url)
+        self._http = connect(settings.web_url)
         self.directory = directory
         self._down: set[object] = set()
         self._twins: list[Process] = []
@@ -72,7 +73,7 @@ class Stage:
         """Start everything, and register a user of the stage's own."""
         self.stack.start()
         audit.begin(self.stack)
-        self.user = User.register(connect(self.stack.settings.web_url))
+        self.user = User.register(self._http)
         self.user.move_in(self.stack.smtp)
 
     def stop(self) -> None:
@@ -81,6 +82,7 @@ class Stage:
         for twin in self._twins:
             twin.stop()
         self.stack.stop()
+        self._http.close()
         self.management.close()
         self.network.close()
 

@@ -26,6 +26,7 @@ def clients(stage: Stage) -> Sequence[Credentials]:
     return trial.users(stage)
 
 
+@pytest.mark.timeout(600)  # so long a trial may wait for what never comes, to tell what is missing
 @pytest.mark.parametrize(
     "fault", [pytest.param(one, id=f"{one.group}, {one.name}") for one in QUICK]
 )
