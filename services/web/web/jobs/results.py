@@ -18,7 +18,7 @@ from web.jobs import cancellation, submission
 from web.jobs.models import Job
 from web.messaging import clock
 from web.messaging.clock import HAPPENED
-from web.messaging.ordering import latest, phase
+from web.messaging.ordering import FIRST_ANSWER, latest, phase
 from web.messaging.retries import RetryPolicy
 from web.messaging.wakeup import JOBS_CHANNEL, MAX_PAYLOAD, notify
 
@@ -74,8 +74,13 @@ UPDATE = f"""
     FROM seen AS event
     WHERE job.id = event.id AND NOT job.cancelled_by_user AND job.state <> 'succeeded'
         AND (event.state = 'succeeded'
-             OR (event.attempt, event.phase, CASE event.phase WHEN 2 THEN event.done ELSE 0 END)
-              > (job.attempt, job.phase, CASE job.phase WHEN 2 THEN job.progress_done ELSE 0 END))
+             OR (event.phase >= {FIRST_ANSWER}, event.attempt, event.phase,
+                 CASE event.phase WHEN 2 THEN event.done ELSE 0 END)
+              > (job.phase >= {FIRST_ANSWER} AND job.state IN ('failed', 'cancelled'),
+                 job.attempt, job.phase, CASE job.phase WHEN 2 THEN job.progress_done ELSE 0 END)
+             -- the answer that an operator has replayed may come once more
+             AND NOT (event.phase >= {FIRST_ANSWER}
+                      AND (event.attempt, event.phase) = (job.attempt, job.phase)))
     RETURNING job.id, job.state
 """  # noqa: S608 -- of constants
 

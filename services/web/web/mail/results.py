@@ -16,7 +16,7 @@ from web.mail import attempts, sending
 from web.mail.models import Email
 from web.messaging import clock
 from web.messaging.clock import HAPPENED
-from web.messaging.ordering import latest, phase
+from web.messaging.ordering import FIRST_ANSWER, latest, phase
 from web.messaging.retries import RetryPolicy
 
 MODEL = Email
@@ -51,7 +51,13 @@ UPDATE = f"""
         context = CASE WHEN event.state = 'sent' THEN NULL ELSE email.context END
     FROM event JOIN locked ON locked.id = event.id
     WHERE email.id = event.id AND email.state <> 'sent'
-        AND (event.state = 'sent' OR (event.attempt, event.phase) > (email.attempt, email.phase))
+        AND (event.state = 'sent'
+             OR (event.phase >= {FIRST_ANSWER}, event.attempt, event.phase)
+              > (email.phase >= {FIRST_ANSWER} AND email.state = 'failed',
+                 email.attempt, email.phase)
+             -- the answer that an operator has replayed may come once more
+             AND NOT (event.phase >= {FIRST_ANSWER}
+                      AND (event.attempt, event.phase) = (email.attempt, email.phase)))
     RETURNING email.id, email.state
 """  # noqa: S608 -- of constants
 # A failed mail keeps its context, and so a key, for as long as an operator may want to repeat it.

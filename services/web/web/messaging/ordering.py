@@ -1,7 +1,8 @@
 """Which of several events of a task counts: the rule that makes results safe in any order.
 
-SUCCESS always counts. Of all others the highest rank does: the later attempt, and within one
-attempt the later phase. So duplicates, reordering and a failure that is followed by the success
+SUCCESS always counts. Of all others the highest rank does: an answer before all that is none, so
+that nothing begins anew that a client has seen end; then the later attempt, and within one attempt
+the later phase. So duplicates, reordering and a failure that is followed by the success
 of a redelivered run all end in the same state.
 """
 
@@ -21,6 +22,9 @@ PHASES = {
 }
 
 
+FIRST_ANSWER = PHASES[TaskState.REVOKED]
+
+
 class DeadLetterEvent(TaskEvent, frozen=True, kw_only=True):
     """A task that ended in the dead letters.
 
@@ -33,9 +37,10 @@ def phase(event: TaskEvent) -> int:
     return DEAD_LETTER_PHASE if isinstance(event, DeadLetterEvent) else PHASES[event.state]
 
 
-def rank(event: TaskEvent) -> tuple[int, int, int]:
+def rank(event: TaskEvent) -> tuple[bool, int, int, int]:
     """Order of the event among all of its task."""
-    return event.attempt, phase(event), event.progress.done if event.progress else 0
+    done = event.progress.done if event.progress else 0
+    return phase(event) >= FIRST_ANSWER, event.attempt, phase(event), done
 
 
 def latest(events: Iterable[TaskEvent]) -> dict[UUID, TaskEvent]:
@@ -50,5 +55,5 @@ def latest(events: Iterable[TaskEvent]) -> dict[UUID, TaskEvent]:
 
 def _outranks(event: TaskEvent, other: TaskEvent) -> bool:
     if other.state == TaskState.SUCCESS:
-        return False  # an answer once given does not change
+        return False  # a result once given does not change
     return event.state == TaskState.SUCCESS or rank(event) > rank(other)

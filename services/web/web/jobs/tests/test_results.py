@@ -98,6 +98,18 @@ def test_progress_of_an_earlier_attempt_is_not_kept(job: Job) -> None:
     assert job.progress == {"done": 1, "total": 10}
 
 
+def test_a_job_that_has_failed_does_not_begin_anew_with_a_redelivered_run(job: Job) -> None:
+    failure, anew = event(job.id, S.FAILURE, second=9), event(job.id, S.STARTED, 2, second=10)
+    apply(failure)
+    apply(anew)
+    apply(failure, anew)
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("failed", 1)
+    apply(event(job.id, S.FAILURE, 2, second=12))
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("failed", 2)
+
+
 def test_a_cancelled_job_stays_cancelled(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(state="cancelled", cancelled_by_user=True)
     apply(event(job.id, S.STARTED), event(job.id, S.SUCCESS))

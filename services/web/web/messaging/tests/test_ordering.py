@@ -36,6 +36,11 @@ def test_success_counts_even_when_a_later_attempt_failed() -> None:
     assert latest(lot)[TASK].state == TaskState.SUCCESS
 
 
-def test_a_redelivered_run_outranks_the_failure_before_it() -> None:
+def test_an_answer_outranks_the_beginning_of_a_redelivered_run() -> None:
     lot = [event(TASK, TaskState.STARTED, 2), event(TASK, TaskState.FAILURE, 1)]
-    assert latest(lot)[TASK].state == TaskState.STARTED
+    assert latest(lot)[TASK].state == TaskState.FAILURE
+
+
+def test_the_answer_of_a_redelivered_run_outranks_the_one_before_it() -> None:
+    lot = [event(TASK, TaskState.FAILURE, 2), event(TASK, TaskState.FAILURE, 1)]
+    assert latest(lot)[TASK].attempt == 2
