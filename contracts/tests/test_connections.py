@@ -3,9 +3,11 @@
 import socket
 from typing import Any
 
+import pytest
+from amqp.exceptions import RecoverableConnectionError
 from kombu import Connection
 
-from contracts.consumer import SOCKET_TIMEOUTS
+from contracts.consumer import SOCKET_TIMEOUTS, StrictConsumer
 from local.broker import Broker
 
 
@@ -15,3 +17,20 @@ def test_a_short_silence_of_the_network_ends_no_connection(broker: Broker) -> No
         below: Any = connection.connection  # py-amqp's, untyped
         option = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         assert below.transport.sock.getsockopt(*option) >= 10_000
+
+
+def test_a_connection_whose_end_only_an_acknowledgement_has_met_is_noticed(broker: Broker) -> None:
+    consumer: Any = StrictConsumer.__new__(StrictConsumer)  # all of it would be a whole worker
+    with Connection(broker.settings.url(), transport_options=SOCKET_TIMEOUTS) as connection:
+        consumer.connection = connection
+        consumer.task_consumer = connection.Consumer(auto_declare=False)
+        consumer.task_consumer.channel.callbacks["tag"] = print
+        consumer._consuming = True
+        consumer.listen()
+        below: Any = connection.connection
+        below.transport.sock.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(ConnectionError):
+            for tag in range(1, 100):
+                consumer.task_consumer.channel.basic_ack(tag)
+        with pytest.raises(RecoverableConnectionError):
+            consumer.listen()

@@ -43,6 +43,7 @@ class StrictConsumer(Consumer):
     connection_errors: tuple[type[Exception], ...]
     task_consumer: Any
     event_dispatcher: Any
+    connection: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         _refuse_compression()
@@ -139,11 +140,16 @@ class StrictConsumer(Consumer):
         """Make sure that the broker still has this worker as a consumer.
 
         Celery swallows the broker's word that the queue was deleted if it comes as the worker
-        begins to consume (``_quick_drain`` in celery/worker/loops.py).
+        begins to consume (``_quick_drain`` in celery/worker/loops.py). And it swallows the end of a
+        connection if an acknowledgement is the first to meet it: the socket reports it only once.
 
         Raises RecoverableConnectionError, at which the worker connects anew.
         """
-        if self._consuming and not self.task_consumer.channel.callbacks:
+        if not self._consuming:
+            return
+        if not self.connection.connected:
+            raise RecoverableConnectionError("the connection is gone, and nobody has said so")
+        if not self.task_consumer.channel.callbacks:
             raise RecoverableConnectionError("the broker has cancelled the consumer")
 
     def _send_events(self, enabled: bool) -> None:
@@ -206,6 +212,7 @@ class Liveness(bootsteps.StartStopStep):
 
     def _beat(self, worker: Any) -> None:
         connection = getattr(worker.consumer, "connection", None)
-        if connection is not None and connection.connected:
+        if connection is not None:
             worker.consumer.listen()
-            self._file.touch()
+            if connection.connected:
+                self._file.touch()
