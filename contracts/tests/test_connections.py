@@ -1,6 +1,7 @@
 """How a worker's connections to the broker behave below AMQP."""
 
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from amqp.exceptions import RecoverableConnectionError
 from kombu import Connection
 
 from contracts.consumer import SOCKET_TIMEOUTS, StrictConsumer
+from contracts.stranded import Stranded
 from local.broker import Broker
 
 
@@ -25,12 +27,12 @@ def test_a_connection_whose_end_only_an_acknowledgement_has_met_is_noticed(broke
         consumer.connection = connection
         consumer.task_consumer = connection.Consumer(auto_declare=False)
         consumer.task_consumer.channel.callbacks["tag"] = print
-        consumer._consuming = True
+        consumer._consuming, consumer._stranded = True, Stranded()
+        consumer.pool = SimpleNamespace(num_processes=1)
         consumer.listen()
         below: Any = connection.connection
         below.transport.sock.shutdown(socket.SHUT_RDWR)
         with pytest.raises(ConnectionError):
-            for tag in range(1, 100):
-                consumer.task_consumer.channel.basic_ack(tag)
+            consumer.task_consumer.channel.basic_ack(1)
         with pytest.raises(RecoverableConnectionError):
             consumer.listen()

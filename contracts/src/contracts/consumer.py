@@ -19,6 +19,7 @@ from contracts.headers import may_be_dead_lettered
 from contracts.liveness import INTERVAL, LivenessFile
 from contracts.pauses import Pauses
 from contracts.results import REFUSED_SUFFIX
+from contracts.stranded import Stranded
 
 log = structlog.get_logger("warren.consumer")
 
@@ -44,11 +45,13 @@ class StrictConsumer(Consumer):
     task_consumer: Any
     event_dispatcher: Any
     connection: Any
+    pool: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         _refuse_compression()
         self._pauses = Pauses(LONGEST_PAUSE)
         self._consuming = self._ending = False
+        self._stranded = Stranded()
         super().__init__(*args, **options)
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # no type in the stubs
@@ -151,6 +154,7 @@ class StrictConsumer(Consumer):
             raise RecoverableConnectionError("the connection is gone, and nobody has said so")
         if not self.task_consumer.channel.callbacks:
             raise RecoverableConnectionError("the broker has cancelled the consumer")
+        self._stranded.give_back(self.pool)
 
     def _send_events(self, enabled: bool) -> None:
         if self.event_dispatcher:

@@ -9,6 +9,7 @@ from contracts import topology
 from contracts.results import TaskState
 
 from .client import Client
+from .conftest import StartWorker
 from .worker_process import WorkerProcess
 
 
@@ -44,3 +45,21 @@ def test_a_run_that_kills_its_process_each_time_becomes_a_dead_letter(
     assert corpse.headers["id"] == task_id
     assert worker.alive
     assert client.outcome(client.compute("add", {"x": 1, "y": 2})).result == 3
+
+
+def test_a_task_that_its_process_does_not_begin_is_run_by_another(
+    client: Client, start_worker: StartWorker
+) -> None:
+    worker = start_worker(CONCURRENCY="2")
+    frozen = worker.pool[0]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        tasks = [client.compute("add", {"x": number, "y": 1}) for number in range(12)]
+        client.until(lambda: all(has_succeeded(client, task) for task in tasks), "all results")
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    assert worker.alive
+
+
+def has_succeeded(client: Client, task_id: str) -> bool:
+    return TaskState.SUCCESS in {state for state, _ in client.states(task_id)}
