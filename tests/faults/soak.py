@@ -19,7 +19,7 @@ from tests.process import CHECKOUT
 LOGS = CHECKOUT / ".local/faults"
 RESULT = CHECKOUT / ".local/soak.json"
 EVERY = 15.0  # seconds between two samples
-CUT_EVERY = 300.0  # seconds between two cuts of all connections
+CUT_EVERY = 60.0  # seconds between two cuts of all connections
 WARM_UP = 0.2  # of all samples, which do not count
 MARGIN = 1.1  # what the last third may use, as a multiple of the first
 MEBIBYTE = 2**20
@@ -54,6 +54,8 @@ def main() -> int:
     """Run; 1 if anything grew, or a promise was broken."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (60)")
+    parser.add_argument("--cut-every", type=float, default=CUT_EVERY, metavar="SECONDS",
+                        help=f"how often all connections are cut ({CUT_EVERY:.0f})")  # fmt: skip
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all chance")
     options = parser.parse_args()
     samples: list[Usage] = []
@@ -61,7 +63,7 @@ def main() -> int:
         soak = Fault(
             name=f"{options.minutes:.0f} min, seed {options.seed}",
             group="soak",
-            act=lambda on: samples.extend(_soak(on, options.minutes * 60)),
+            act=lambda on: samples.extend(_soak(on, options.minutes * 60, options.cut_every)),
             quick=False,
             may_refuse=False,
             small_disk=False,
@@ -76,13 +78,13 @@ def main() -> int:
     return 0 if verdict.holds and not any(one.grows for one in found) else 1
 
 
-def _soak(stage: Stage, seconds: float) -> Iterator[Usage]:
+def _soak(stage: Stage, seconds: float, cut_every: float) -> Iterator[Usage]:
     end = time.monotonic() + seconds
-    next_cut = time.monotonic() + CUT_EVERY
+    next_cut = time.monotonic() + cut_every
     while time.monotonic() < end:
         stage.wait(min(EVERY, max(0.0, end - time.monotonic())))
         if time.monotonic() > next_cut:
-            next_cut += CUT_EVERY
+            next_cut += cut_every
             for server in ("broker", "database", "smtp"):
                 for link in stage.links(server):
                     link.cut()
