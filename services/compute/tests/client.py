@@ -45,6 +45,7 @@ class Client:
         """Connect, also anew; create what is missing of the topology, and consume."""
         self._connection.collect()
         topology.declare(self._connection)
+        topology.restore(self._connection)  # RabbitMQ may lose a binding that it has just made
         self._producer = Producer(self._connection, auto_declare=False)
         self._consume(topology.WEB_RESULTS, self._on_result)
         self._consume(topology.WEB_DEAD, self._on_dead_letter)
