@@ -38,6 +38,7 @@ def connection_settings(url: str, pool_size: int, statement_timeout: float) -> d
                 "timeout": 0.25,  # one look of many
                 # Its growing pauses would go on for as long as the database was away.
                 "reconnect_timeout": 1,
+                "max_idle": 60,  # what an outage or a rush has added goes again
             },
             "connect_timeout": 3,
             # A peer that vanished without a word is noticed, even by who only listens.
