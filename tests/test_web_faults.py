@@ -20,7 +20,15 @@ def submit(user: Account, key: str) -> httpx.Response:
 
 def accepted(user: Account, key: str) -> str:
     """Repeat a request until it is answered well, as a client does; the job's id."""
-    answer = poll(lambda: submit(user, key), lambda it: it.status_code == 202, what="accepted job")
+
+    def attempt() -> httpx.Response | httpx.TransportError:
+        try:
+            return submit(user, key)
+        except httpx.TransportError as error:  # the process that had the connection was killed
+            return error
+
+    answer = poll(attempt, lambda it: getattr(it, "status_code", 0) == 202, what="accepted job")
+    assert isinstance(answer, httpx.Response)
     return str(answer.json()["id"])
 
 
