@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from .stage import Stage
 
+PROCESSES = ("web", "relay", "collector", "reconciler", "mailer", "compute")
+QUEUES = ("compute", "mailer", "web.results", "web.dead")
+
 Act = Callable[[Stage], None]
 
 

@@ -14,6 +14,8 @@ import httpx
 PATIENCE = 300.0  # seconds for which a client repeats a request that was not answered
 PAUSE = 0.5  # seconds between two tries
 TIMEOUT = 20.0  # seconds that a client waits for an answer
+NAP = 20.0  # seconds that a job takes which is to be cancelled
+LATER = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 PASSWORD = secrets.token_urlsafe(16)
 
 
@@ -81,7 +83,7 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """Begin nothing new, and wait until every request that was begun is answered."""
+        """Begin nothing new; ``ended`` says when every request that was begun is answered."""
         self.stopping.set()
 
     @property
@@ -142,11 +144,13 @@ class _Client:
         self._submit("stumbling", "stumble", arguments, "succeeded", "done")
 
     def _cancelled(self) -> None:
-        job_id = self._ask_for_job("nap", {"seconds": 20.0})
+        job_id = self._ask_for_job("nap", {"seconds": NAP})
         self._load.stopping.wait(self._random.uniform(0, 1))
         answer = self._ask("cancel", "POST", f"jobs/{job_id}/cancel")
         if answer.status_code == httpx.codes.OK:
             self._promised(job_id, "cancelled", "cancelled", None)
+        else:  # it was accepted all the same, and has ended before the request to cancel it came
+            self._promised(job_id, "cancelled too late", "succeeded", NAP)
 
     def _register(self) -> None:
         address = f"{secrets.token_hex(8)}@example.org"
@@ -180,7 +184,7 @@ class _Client:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             answer = self._try(what, method, path, **options)
-            if answer is None or answer.status_code in (429, 503):
+            if answer is None or answer.status_code in LATER:
                 time.sleep(PAUSE)
             elif answer.status_code == httpx.codes.UNAUTHORIZED:
                 self._sign_in()
@@ -208,4 +212,6 @@ class _Client:
         finally:
             status = answer.status_code if answer is not None else 0
             self._load.account.asked.append(Asked(what, at, time.monotonic() - began, status))
+        if status in LATER and "Retry-After" not in answer.headers:
+            self._load.account.broken.append(f"{what}: {status} without Retry-After")
         return answer

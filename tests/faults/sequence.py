@@ -15,10 +15,12 @@ def random_sequence(count: int, seed: int) -> Fault:
 
     def act(stage: Stage) -> None:
         long, stage.long = stage.long, False
-        for part in parts:
-            part.act(stage)
-            stage.wait(random.uniform(0, CALM))
-        stage.long = long
+        try:
+            for part in parts:
+                part.act(stage)
+                stage.wait(random.uniform(0, CALM))
+        finally:
+            stage.long = long
 
     return Fault(
         name=f"{count} faults, seed {seed}",

@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (60)")
     parser.add_argument("--cut-every", type=float, default=CUT_EVERY, metavar="SECONDS",
                         help=f"how often all connections are cut ({CUT_EVERY:.0f})")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all chance")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the faults")
     options = parser.parse_args()
     samples: list[Usage] = []
     with running_stage(LOGS, options.seed) as stage:

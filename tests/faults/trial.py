@@ -19,7 +19,12 @@ CLIENTS = 8
 RATE = 2.0  # requests of each client in a second
 LEAD_IN, SHORTER = 4.0, 2.0  # seconds of load before the fault, and after it
 QUIET = 120.0  # seconds after which what is not done counts as lost
-CONSUMERS = {"mailer": "mailer", "compute": "compute", "web.results": "collector"}
+CONSUMERS = {
+    "mailer": "mailer",
+    "compute": "compute",
+    "web.results": "collector",
+    "web.dead": "collector",
+}
 _numbers = count(1)
 
 
@@ -83,6 +88,7 @@ def _all_listen(stage: Stage) -> bool:
 def _mend(stage: Stage, verdict: Verdict) -> None:
     """Give the next fault a fair start, whatever this one has left."""
     stage.network.heal()
+    stage.stack.smtp.calm()
     stage.stack.heal()
     if not verdict.holds:
         stage.stack.manage("declare_topology", check=True)

@@ -143,18 +143,28 @@ class Outcome:
 
     @property
     def missing(self) -> int:
-        """Registrations without a mail that has been sent, or that was refused as was asked for."""
-        have = {mail["recipient"] for mail in self.mails if _arrived(mail)}
+        """Registrations without a mail that arrived, or that was refused as was asked for."""
+        have = {mail["recipient"] for mail in self.mails if self._arrived(mail)}
         return len(self._registered.keys() - have)
 
     @property
     def twice(self) -> tuple[int, int]:
         """Mails that the server took more than once: unexplained, and marked as uncertain."""
-        taken = dict(self._stack.smtp.taken)
-        counts = {key.partition("@")[0].lstrip("<"): count for key, count in taken.items()}
-        double = [mail for mail in self.mails if counts.get(str(mail["id"]), 0) > 1]
+        double = [mail for mail in self.mails if self._taken[str(mail["id"])] > 1]
         marked = sum(bool(mail["uncertain"]) for mail in double)
         return len(double) - marked, marked
+
+    @cached_property
+    def _taken(self) -> Counter[str]:
+        """How often the mail server took each mail, by the mail's id."""
+        taken = dict(self._stack.smtp.taken)
+        return Counter({key.partition("@")[0].lstrip("<"): n for key, n in taken.items()})
+
+    def _arrived(self, mail: dict[str, Any]) -> bool:
+        """Whether the mail server has it, and not just Warren's word for that."""
+        if mail["state"] == "sent":
+            return self._taken[str(mail["id"])] > 0
+        return mail["state"] == "failed" and REFUSAL in mail["answer"]
 
     def last_ending(self, before: float) -> float:
         """When all was done that had been accepted before a time; 0 if nothing was."""
@@ -208,10 +218,6 @@ def _times(asked: Sequence[Asked], begin: float, end: float) -> tuple[float, ...
         for one in asked
         if one.status and one.what != "sign in" and begin <= one.at < end
     )
-
-
-def _arrived(mail: dict[str, Any]) -> bool:
-    return mail["state"] == "sent" or (mail["state"] == "failed" and REFUSAL in mail["answer"])
 
 
 def _as_promised(found: dict[str, Any], state: str, result: Any) -> bool:

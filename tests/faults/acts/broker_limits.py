@@ -3,10 +3,9 @@
 from urllib.parse import quote, urlsplit
 
 from tests import broker_users
-from tests.faults.catalogue import Act, fault
+from tests.faults.catalogue import QUEUES, Act, fault
 from tests.faults.stage import Stage
 
-QUEUES = ("compute", "mailer", "web.results", "web.dead")
 USERS = ("relay", "collector", "mailer", "compute", "reconciler")
 
 

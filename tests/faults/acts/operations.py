@@ -1,10 +1,8 @@
 """What an operator does on a working day: stop, restart, scale."""
 
-from tests.faults.catalogue import Act, fault
+from tests.faults.catalogue import PROCESSES, Act, fault
 from tests.faults.stage import Stage
 from tests.process import Process
-
-PROCESSES = ("web", "relay", "collector", "reconciler", "mailer", "compute")
 
 
 def _restart(stage: Stage, process: Process) -> None:

@@ -1,10 +1,9 @@
 """Away for a minute: stopped in order, or frozen in the middle of its work (SIGSTOP)."""
 
-from tests.faults.catalogue import Act, fault
+from tests.faults.catalogue import PROCESSES, Act, fault
 from tests.faults.stage import Stage
 
 MINUTE = 60.0
-PROCESSES = ("web", "relay", "collector", "reconciler", "mailer", "compute")
 
 
 def _server_stopped(name: str) -> Act:

@@ -3,16 +3,16 @@
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from tests.faults.catalogue import Act, fault
+from contracts.topology import SERVICES
+from tests.faults.catalogue import QUEUES, Act, fault
 from tests.faults.stage import Stage
 from tests.wire import Wire
 
 GROUP = "poison"
-QUEUES = ("compute", "mailer", "web.results", "web.dead")
 BODIES, FEWER = 10_000, 500
 LARGE = 5 * 1024 * 1024  # bytes
 LETTERS = "SELECT count(*) AS count FROM messaging_deadletter WHERE detail <> ''"
@@ -58,26 +58,30 @@ def _count(stage: Stage) -> int:
     return int(stage.stack.rows(LETTERS)[0]["count"])
 
 
-def _await_letters(stage: Stage, before: int, count: int) -> None:
-    stage.until(lambda: _count(stage) >= before + count, f"{count} dead letters", DONE)
-    if (found := _count(stage) - before) != count:
+@contextmanager
+def _landing(stage: Stage, count: int) -> Iterator[Wire]:
+    """Publish so many, of which each has to land in the dead letters and none may end a process."""
+    letters, exits = _count(stage), stage.exits
+    with Wire.open(stage.stack.environment["BROKER_URL"]) as wire, wire.confirming():
+        yield wire
+    stage.until(lambda: _count(stage) >= letters + count, f"{count} dead letters", DONE)
+    if (found := _count(stage) - letters) != count:
         stage.problems.append(f"{found} dead letters of {count} messages")
+    if ended := stage.exits - exits:
+        stage.problems.append(f"{ended} times a process did not outlive them")
 
 
-def _wire(stage: Stage) -> AbstractContextManager[Wire]:
-    return Wire.open(stage.stack.environment["BROKER_URL"])
+def _publish(wire: Wire, body: bytes, queue: str, headers: dict[str, Any]) -> None:
+    """Put something straight into a queue, unlike all that was ever put there."""
+    wire.publish(body, queue, headers, exchange="", correlation_id=secrets.token_hex(8))
 
 
 def _random(queue: str) -> Act:
     def act(stage: Stage) -> None:
-        before = _count(stage)
         count = BODIES if stage.long else FEWER
-        with _wire(stage) as wire, wire.confirming():
+        with _landing(stage, count) as wire:
             for body in random_bodies(stage.random, count):
-                headers = random_headers(stage.random)
-                unique = secrets.token_hex(8)
-                wire.publish(body, queue, headers, exchange="", correlation_id=unique)
-        _await_letters(stage, before, count)
+                _publish(wire, body, queue, random_headers(stage.random))
 
     return act
 
@@ -88,24 +92,19 @@ for _queue in QUEUES:
 
 @fault(GROUP, "one of each kind of malformed message", quick=True)
 def malformed(stage: Stage) -> None:
-    before = _count(stage)
-    with _wire(stage) as wire, wire.confirming():
+    with _landing(stage, len(SERVICES) * len(MALFORMED)) as wire:
         for body, headers in MALFORMED.values():
-            for service in ("compute", "mailer"):
+            for service in SERVICES:
                 unique = secrets.token_hex(8)
                 wire.publish(body, f"{service}.anything", headers, correlation_id=unique)
-    _await_letters(stage, before, 2 * len(MALFORMED))
 
 
 @fault(GROUP, "5 MiB on every queue")
 def large(stage: Stage) -> None:
-    before = _count(stage)
-    with _wire(stage) as wire, wire.confirming():
+    body = json.dumps("x" * LARGE).encode()
+    with _landing(stage, len(QUEUES)) as wire:
         for queue in QUEUES:
-            unique = secrets.token_hex(8)
-            body = json.dumps("x" * LARGE).encode()
-            wire.publish(body, queue, {}, exchange="", correlation_id=unique)
-    _await_letters(stage, before, len(QUEUES))
+            _publish(wire, body, queue, {})
 
 
 @fault(GROUP, "a task that kills its worker")

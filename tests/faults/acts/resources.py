@@ -1,9 +1,8 @@
 """A wrong clock, a full disk."""
 
-from tests.faults.catalogue import Act, fault
+from tests.faults.catalogue import PROCESSES, Act, fault
 from tests.faults.stage import Stage
 
-PROCESSES = ("web", "relay", "collector", "reconciler", "mailer", "compute")
 WHILE = 20.0  # seconds
 HOUR = 3600
 
