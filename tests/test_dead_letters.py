@@ -112,6 +112,7 @@ def test_wrong_arguments_are_named_by_field(stack: Stack, wire: Wire, task: str)
     [
         pytest.param(b"\x04\x00\x02\xff\xfe", id="correlation id that is no text"),
         pytest.param(b"\x20\x00\x00\x00\x00\x0b\x01aT" + b"\xff" * 8, id="time without end"),
+        pytest.param(b"\x20\x00\x00\x00\x00\x0b\x01aT\x01" + b"\0" * 7, id="very late time"),
     ],
 )
 @TASKS

@@ -16,8 +16,9 @@ from amqp.serialization import loads
 
 # The only header of a message whose own cannot be read; its value says why not.
 UNREADABLE = "unreadable"
-ERRORS = (ValueError, ArithmeticError, RecursionError, LookupError, TypeError, struct.error,
-          FrameSyntaxError)  # fmt: skip
+# OSError: what the C library says of a year that is no 32-bit number.
+ERRORS = (ValueError, ArithmeticError, RecursionError, LookupError, TypeError, OSError,
+          struct.error, FrameSyntaxError)  # fmt: skip
 # What the stubs leave out of py-amqp.
 _Message: Any = amqp.Message
 _framing: Any = method_framing
