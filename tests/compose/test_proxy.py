@@ -139,6 +139,7 @@ def test_while_web_is_away_the_answer_is_a_problem(
         composition.compose("up", "--wait", "--no-recreate")
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.headers.get_list("Retry-After") == ["5"]
     assert visitor.get("/api/v1/jobs").status_code == 401
 
 
