@@ -7,8 +7,9 @@ from django.db.models import Count, Min
 from web.messaging.models import DeadLetter
 from web.ops.doctor.finding import Finding, warn, well
 
-# What to do before a replay, for reasons that a replay alone does not mend.
-FIRST = {"unrouted": "a binding is missing: `manage.py declare_topology`; then "}
+REPAIR = "replay or discard them"
+# What a replay does not mend. Tasks whose binding is missing come back into the outbox instead.
+HOPELESS = {"unrouted": "no queue wants their routing key: discard them"}
 
 
 def look_at_dead_letters() -> Iterator[Finding]:
@@ -18,8 +19,8 @@ def look_at_dead_letters() -> Iterator[Finding]:
         reason, since = row["reason"], f"{row['since']:%Y-%m-%d %H:%M}"
         yield warn(
             f"{row['count']} wait for a decision: {reason}, the oldest since {since}",
-            f"{FIRST.get(reason, '')}`manage.py dead_letters list --reason {reason}` shows them; "
-            "replay or discard them",
+            f"`manage.py dead_letters list --reason {reason}` shows them; "
+            f"{HOPELESS.get(reason, REPAIR)}",
         )
     if not waiting.exists():
         yield well("none waits")

@@ -18,7 +18,7 @@ from web.ops.doctor.finding import Finding, warn, well
 
 # How long a message may wait in the broker until somebody should know.
 PATIENCE = timedelta(minutes=10)
-# A task that a worker has in hand is in one of its reports, which come every 10 seconds.
+# A task that a worker has in hand is in one of its reports, which come every 5 seconds.
 SILENCE = timedelta(minutes=1)
 MENDED = "the reconciler mends it by itself: see its log, and `workers`"
 
