@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -12,10 +13,11 @@ from celery import Celery
 from celery.backends.rpc import RPCBackend
 from celery.exceptions import TimeLimitExceeded
 from celery.worker.state import maybe_shutdown
-from kombu.pools import ProducerPool, producers
+from kombu import Connection
 
 from contracts.errors import PermanentError
 from contracts.pauses import Pauses
+from contracts.pools import producers
 from contracts.results import Progress, TaskError, TaskEvent, TaskState
 from contracts.topology import RESULTS
 
@@ -95,23 +97,24 @@ class ResultBackend(RPCBackend):
                 log.warning("result not delivered yet", reason=repr(refusal), **properties)
             pauses.take(_stop_if_told)
 
-    @property
-    def _producers(self) -> ProducerPool:
+    @cached_property
+    def _pattern(self) -> Connection:
         """Of connections with confirms: all else that a worker sends may get lost, and must not
         make it wait for a broker that takes nothing."""
-        confirming = {"confirm_publish": True}
-        pool: ProducerPool = producers[self.app.connection_for_write(transport_options=confirming)]
-        return pool
+        return self.app.connection_for_write(transport_options={"confirm_publish": True})
 
     def publish_once(self, body: bytes, routing_key: str, **properties: Any) -> bool:
         """Publish a message that is not worth much of a wait; returns whether that went well."""
-        return not self._refusal(body, routing_key, silence=BRIEF_SILENCE, **properties)
+        refusal = self._refusal(body, routing_key, silence=BRIEF_SILENCE, **properties)
+        if refusal:
+            log.warning("not told", routing_key=routing_key, reason=repr(refusal))
+        return not refusal
 
     def _refusal(
         self, body: bytes, routing_key: str, *, silence: float = SILENCE, **properties: Any
     ) -> Exception | None:
         """Publish once; returns what went wrong."""
-        with self._producers.acquire(block=True) as producer:
+        with producers[self._pattern].acquire(block=True) as producer:
             connection: Any = producer.connection
             try:
                 connection.ensure_connection(max_retries=0)  # publish would try for ever

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from amqp.exceptions import AMQPError
 from celery import bootsteps
 from celery.worker import state
 
@@ -70,12 +69,9 @@ def _tell(
     while not stopped.wait(wait):
         body = msgspec.json.encode(describe(consumer.hostname))
         wait = min(interval, AGAIN_IN)
-        try:
-            if consumer.app.backend.publish_once(body, routing_key):
-                log.debug("told", routing_key=routing_key, bytes=len(body))
-                wait = interval
-        except AMQPError as error:  # refused: that may be put right until the next time
-            log.error("not told", routing_key=routing_key, reason=str(error))
+        if consumer.app.backend.publish_once(body, routing_key):
+            log.debug("told", routing_key=routing_key, bytes=len(body))
+            wait = interval
 
 
 class Check:
@@ -100,9 +96,9 @@ class Check:
             self._again_at = time.monotonic() + self._interval
             self._thread = threading.Thread(target=self._find, name="check", daemon=True)
             self._thread.start()
-        if self._thread:
-            self._thread.join(CHECK_PATIENCE)
-            if self._thread.is_alive():
+        if thread := self._thread:  # the teller of an earlier connection may still be here, too
+            thread.join(CHECK_PATIENCE)
+            if thread.is_alive():
                 return "it has not answered yet"
             self._thread = None
         return self._found

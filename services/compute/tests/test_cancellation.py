@@ -56,6 +56,21 @@ def test_only_the_worker_that_has_the_task_answers(
     assert client.outcome(task_id).worker == started.worker
 
 
+def test_the_process_that_follows_a_terminated_one_cuts_no_connection(
+    client: Client, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    for _ in range(3):
+        task_id = client.compute("sleep", {"seconds": 3600})
+        client.until_state(task_id, TaskState.STARTED)
+        client.revoke(task_id)
+        client.outcome(task_id)
+
+    assert client.outcome(client.compute("add", {"x": 1, "y": 2})).result == 3
+    assert "not delivered" not in worker.log
+    assert "not told" not in worker.log
+
+
 def assert_not_dead(client: Client, task_id: str) -> None:
     marker = f"after-{task_id}"
     client.publish(b"{", {}, correlation_id=marker)
