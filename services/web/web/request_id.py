@@ -11,8 +11,8 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 HEADER = "X-Request-ID"
-# Asked every few seconds by supervisors, or by the proxy for each of its own requests.
-INTERNAL = {"/healthz", "/readyz", "/staff"}
+# Asked every few seconds by supervisors and Prometheus, or by the proxy for each operator's page.
+INTERNAL = {"/healthz", "/readyz", "/metrics", "/staff"}
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 log = structlog.get_logger("web.request")
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
+from structlog.testing import capture_logs
 
 from web.messaging import outbox
 from web.messaging.models import OutboxMessage
@@ -80,3 +81,13 @@ def test_a_process_is_not_ready_before_the_migrations_are_applied() -> None:
 def test_health_is_only_asked_for(address: str) -> None:
     assert Client().post(address).status_code == 405
     assert "no-store" in Client().get(address)["Cache-Control"]
+
+
+@pytest.mark.parametrize("address", ["/healthz", "/readyz", "/metrics", "/staff"])
+@pytest.mark.django_db
+def test_what_is_asked_every_few_seconds_does_not_bury_what_people_did(address: str) -> None:
+    with capture_logs() as lines:
+        Client().get(address)
+        Client().get("/nothing")
+    told = [line["path"] for line in lines if line["log_level"] == "info" and "path" in line]
+    assert told == ["/nothing"]
