@@ -23,11 +23,16 @@ RABBITMQ = CHECKOUT / "infra/rabbitmq"
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
-    """What ``make secrets`` makes."""
+    """What ``make secrets`` makes, in a folder that was there before."""
     program, folder = CHECKOUT / "infra/secrets/create_secrets.py", tmp_path / "secrets"
+    folder.mkdir(mode=0o755)
     command = [sys.executable, str(program), str(folder), str(RABBITMQ / "definitions.json")]
     subprocess.run(command, check=True)
     return folder
+
+
+def test_the_folder_of_the_secrets_is_for_its_owner_alone(secrets: Path) -> None:
+    assert secrets.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ GIVEN = {
 def main() -> None:
     """Fill the folder named on the command line."""
     folder, definitions = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # also one that was copied from somewhere
     _rotate(folder, sys.argv[3:])
     for name, text in GIVEN.items():
         _create(folder / name, text)
