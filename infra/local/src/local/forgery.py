@@ -12,6 +12,7 @@ from typing import Any
 
 HUGE = 5 * 2**20  # bytes
 DEEP = 100_000  # levels
+BOMB = 1024  # MiB, once it is unpacked
 BATCH = 250
 NAMES = ("eta", "expires", "timelimit", "retries", "id", "root_id", "parent_id", "task", "shadow")
 MORE_NAMES = ("stamped_headers", "stamps", "group", "groups", "ignore_result", "argsrepr", "lang")
@@ -131,7 +132,10 @@ class Forger:
 
     def _bomb(self) -> Forgery:
         headers = self._headers(compression="application/x-gzip")
-        return self._forgery(zlib.compress(b"[" + b" " * 2**30 + b"]"), headers)
+        press = zlib.compressobj()  # piece by piece: who makes a bomb need not bear it
+        pieces = (press.compress(b" " * 2**20) for _ in range(BOMB))
+        body = b"".join((press.compress(b"["), *pieces, press.compress(b"]"), press.flush()))
+        return self._forgery(body, headers)
 
     def _later(self) -> Forgery:
         return self._forgery(self._body(), self._headers(eta="2099-01-01T00:00:00+00:00"))
