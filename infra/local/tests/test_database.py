@@ -48,17 +48,6 @@ def test_a_commit_survives_an_immediate_stop_by_recovery(database: Database) -> 
         connection.execute("DROP TABLE recovered")
 
 
-def test_only_the_connections_of_one_role_are_terminated(database: Database) -> None:
-    with (
-        connect(database.settings.url("first")) as first,
-        connect(database.settings.url("second")) as second,
-    ):
-        assert database.terminate_connections("first") == 1
-        with pytest.raises(psycopg.errors.AdminShutdown):
-            first.execute("SELECT 1")
-        assert second.execute("SELECT 1").fetchone() == (1,)
-
-
 def test_writes_wait_for_the_disk(database: Database) -> None:
     with connect(database.settings.url("first")) as connection:
         assert connection.execute("SHOW fsync").fetchone() == ("on",)

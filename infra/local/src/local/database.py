@@ -125,13 +125,6 @@ class Database:
         """Stop without a checkpoint (SIGQUIT), so that the next start has to recover."""
         self._server.stop(STOP_SECONDS, signal.SIGQUIT)
 
-    def terminate_connections(self, role: str) -> int:
-        """Disconnect all clients of a role in the middle of what they do; says how many."""
-        query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = %s"
-        with self._superuser() as connection:
-            [count] = connection.execute(query, [role]).fetchone() or (0,)
-        return int(count)
-
     def pause(self) -> None:
         """Freeze the server and its backends: nothing answers, until `resume`."""
         self._server.pause()
