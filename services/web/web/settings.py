@@ -58,11 +58,12 @@ JOBS_UNFINISHED = env.integer("JOBS_UNFINISHED", default=100_000)
 JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
 # Seconds after which a relay that claimed a message counts as dead.
 OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=20)
-# How often the reconciler looks for tasks that are nowhere, for how long one has to be so until it
-# is published again (longer than two reports of a worker, which come every 5 seconds), how much
-# later than it others may be asked for and be at work (seconds), and after how many times it fails.
+# Seconds between two looks of the reconciler, and for which a task has to be nowhere until it is
+# published again: longer than two reports of a worker, which come every 5.
 RECONCILE_INTERVAL = env.seconds("RECONCILE_INTERVAL", default=5)
 RECONCILE_AFTER = env.seconds("RECONCILE_AFTER", default=12)
+# Seconds by which tasks published later have to be ahead of one, for it to be lost although its
+# queue is not empty; and after how many times of being published again it fails.
 RECONCILE_OVERTAKEN = env.seconds("RECONCILE_OVERTAKEN", default=600)
 RECONCILE_LIMIT = env.integer("RECONCILE_LIMIT", default=3)
 OUTBOX_BATCH = env.integer("OUTBOX_BATCH", default=200, minimum=1)

@@ -21,7 +21,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Get a connection that works. Raises psycopg.OperationalError."""
-        if self.pool is None:  # to make or to drop the database of a test run
+        if self.pool is None:  # the doctor, or a test run that makes or drops its database
             return super().get_new_connection(conn_params)
         if not outage.may_try():
             raise psycopg.OperationalError("the database was away a moment ago")

@@ -10,7 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 from web.ops.doctor.finding import Finding, problem, warn, well
 
 CLOCK_SECONDS = 5.0  # by which a clock may be wrong
-LONG_SECONDS = 60  # of a transaction; web's own end after half a minute
+LONG_SECONDS = 60  # of a transaction; web's own take moments
 CROWDED = 0.9  # of the connections that PostgreSQL takes
 SERVER = """
     SELECT current_setting('server_version'), current_setting('max_connections')::int,
