@@ -41,3 +41,19 @@ def connected(*, checked: bool = True) -> Iterator[Connection]:
         # Close what is broken too, without a word: kombu forgets a connection whose end it misses.
         opened.collect()
         connection.collect()
+
+
+def drained(connection: Connection, timeout: float) -> bool:
+    """Handle what the broker says next; False if it says nothing for so many seconds."""
+    try:
+        connection.drain_events(timeout=timeout)
+    except TimeoutError:
+        return False
+    return True
+
+
+def keep_alive(connection: Connection) -> None:
+    """Answer heartbeats. Raises one of BROKER_ERRORS if the broker is gone."""
+    while drained(connection, timeout=0.001):  # what lies unread does not count as a heartbeat
+        pass
+    connection.heartbeat_check()

@@ -18,7 +18,7 @@ from amqp import Message
 from amqp.exceptions import ChannelError, PreconditionFailed
 from kombu import Connection, Producer
 
-from web.messaging.broker import ANSWER, connected
+from web.messaging.broker import ANSWER, connected, drained, keep_alive
 from web.messaging.models import OutboxMessage
 from web.messaging.publisher_app import CONTROL, app
 
@@ -106,9 +106,7 @@ class Publisher:
 
     def keep_alive(self) -> None:
         """Answer heartbeats. Raises one of ``BROKER_ERRORS`` if the broker is gone."""
-        while self._drained(timeout=0.001):
-            pass
-        self._connection.heartbeat_check()
+        keep_alive(self._connection)
 
     def publish(self, outcome: Outcome, go_on: Callable[[], bool]) -> None:
         """Publish what is open and wait for the answers, for as long as ``go_on`` agrees.
@@ -149,22 +147,22 @@ class Publisher:
     def _await(self, come: Callable[[], bool], go_on: Callable[[], bool]) -> bool:
         """Listen to the broker until something has come; False if that is given up."""
         deadline = time.monotonic() + CONFIRM_TIMEOUT
-        while not come():
-            if self._drained(LOOK_UP) or self.blocked:
+        while go_on():  # asked in any case: a long batch on a slow line never waits for anything
+            if come():
+                return True
+            if drained(self._connection, LOOK_UP) or self.blocked:
                 deadline = time.monotonic() + CONFIRM_TIMEOUT
             self._connection.heartbeat_check()
-            if not go_on():
-                return False
             if time.monotonic() > deadline:
                 raise BrokerSilentError(f"no confirm in {CONFIRM_TIMEOUT:.0f} s")
-        return True
+        return False
 
     def _has_room(self) -> bool:
         """Whether a message would go out at once: a broker with an alarm does not read."""
         sock = self._amqp.sock
         readable, writable, _ = select([sock], [sock], [], LOOK_UP)
         if readable:
-            self._drained(timeout=0.001)
+            drained(self._connection, timeout=0.001)
         return bool(writable) and not self.blocked
 
     def _send(self, message: OutboxMessage) -> None:
@@ -186,13 +184,6 @@ class Publisher:
             return
         self._tag += 1
         self._pending[self._tag] = message
-
-    def _drained(self, timeout: float) -> bool:
-        try:
-            self._connection.drain_events(timeout=timeout)
-        except TimeoutError:
-            return False
-        return True
 
     def _take(self, tag: int, multiple: bool) -> list[OutboxMessage]:
         tags = [known for known in self._pending if known <= tag] if multiple else [tag]

@@ -16,7 +16,7 @@ from contracts import topology
 from contracts.liveness import LivenessFile
 from contracts.tasks import TASKS
 from web.messaging import handlers, workers
-from web.messaging.broker import connected
+from web.messaging.broker import connected, keep_alive
 from web.messaging.handlers import Handler
 from web.messaging.lifecycle import StopSignal
 from web.messaging.models import OutboxMessage
@@ -57,10 +57,11 @@ class Reconciler:
                     return  # the next one finds the rest
                 _mend(task, handlers.registered()[task], confirmed[start : start + BATCH])
                 self._show_life(connection)
+            suspicion.mended(confirmed)
 
     def _show_life(self, connection: Connection) -> None:
         self._liveness.touch()
-        connection.heartbeat_check()
+        keep_alive(connection)
 
     def _restore(self, connection: Connection) -> None:
         comparison = topology.compare(connection)

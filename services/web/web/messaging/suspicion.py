@@ -4,7 +4,7 @@ The rules and their reasons are in docs/decisions/0013-reconciliation.md.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -77,6 +77,14 @@ class Suspicion:
         ]
         return long_enough + self._lost_with_queue(view, held)
 
+    def mended(self, suspects: Iterable[Suspect]) -> None:
+        """Forget what was lost with the queue and has been dealt with.
+
+        Not when it is confirmed, for what comes then may be interrupted by another outage.
+        """
+        done = set(suspects)
+        self._lost = [suspect for suspect in self._lost if suspect not in done]
+
     def _horizon(self, view: View, held: set[UUID]) -> datetime | None:
         """Find the time before which a task must have been published to be nowhere, if not held.
 
@@ -108,8 +116,8 @@ class Suspicion:
     def _lost_with_queue(self, view: View, held: set[UUID]) -> list[Suspect]:
         if not self._lost or not view.complete(self._lost_at):
             return []
-        lost, self._lost = self._lost, []
-        return [suspect for suspect in lost if suspect.task_id not in held]
+        self._lost = [suspect for suspect in self._lost if suspect.task_id not in held]
+        return self._lost
 
 
 def _before(suspect: Suspect, horizon: datetime | None) -> bool:

@@ -18,6 +18,7 @@ from web.messaging import workers
 from web.messaging.lifecycle import StopSignal
 from web.messaging.models import OutboxMessage
 from web.messaging.reconciliation import Reconciler
+from web.messaging.tests.running import poll
 
 
 def consume(consuming: ExitStack, amqp: Connection, queue: str) -> None:
@@ -26,8 +27,7 @@ def consume(consuming: ExitStack, amqp: Connection, queue: str) -> None:
     consumer = Consumer(connection, [known], auto_declare=False, prefetch_count=1, on_message=print)
     before = _consumers(amqp, queue)
     consumer.consume()
-    while _consumers(amqp, queue) == before:
-        pass  # a quorum queue needs a moment to know
+    poll(lambda: _consumers(amqp, queue) > before, "consumer that the queue knows of")
 
 
 def _consumers(amqp: Connection, queue: str) -> int:

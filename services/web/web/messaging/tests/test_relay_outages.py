@@ -17,6 +17,7 @@ from local.broker import Broker
 from web.messaging import outbox
 from web.messaging.collector import collect
 from web.messaging.models import DeadLetter, OutboxMessage
+from web.messaging.publisher import Outcome, Publisher
 from web.messaging.publisher_app import app
 from web.messaging.relay import relay
 from web.messaging.tests.running import poll, running
@@ -141,6 +142,20 @@ def test_a_relay_that_is_stopped_while_the_broker_is_frozen_gives_its_messages_b
         work.end()
         assert not leases()
         assert OutboxMessage.objects.count() == 1
+
+
+def test_patience_is_asked_for_each_message_of_a_batch_also_when_nothing_has_to_wait(
+    amqp: Connection,
+) -> None:
+    with transaction.atomic():
+        ids = [store() for _ in range(3)]
+    outcome = Outcome({message.pk: message for message in outbox.claim(10)})
+    with Publisher() as publisher:
+        publisher.publish(outcome, lambda: False)
+        assert len(outcome.open) == len(ids)
+        publisher.publish(outcome, lambda: True)
+        assert len(outcome.confirmed) == len(ids)
+    assert sorted(taken(amqp)) == sorted(str(task_id) for task_id in ids)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 import pytest
+from django.db import OperationalError, connection
 from kombu import Connection
 from pytest_django import Settings
 
@@ -58,6 +59,53 @@ def test_two_reconcilers_publish_what_was_in_a_deleted_queue_once(amqp: Connecti
         OutboxMessage.objects.all().delete()  # the relay has published it
         both[1].look(amqp)
     assert published_again() == {}
+
+
+def spoil_outbox(statement: str) -> None:
+    """Let PostgreSQL run a statement whenever a message is to be stored in the outbox."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"""
+            CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql
+                AS $$ BEGIN {statement}; RETURN NEW; END $$;
+            CREATE TRIGGER spoil BEFORE INSERT ON messaging_outboxmessage
+                FOR EACH ROW EXECUTE FUNCTION spoil()
+        """)
+
+
+def test_what_was_in_a_deleted_queue_is_published_again_after_an_outage_of_the_database(
+    amqp: Connection, settings: Settings
+) -> None:
+    settings.RECONCILE_AFTER = 3600.0
+    job = lost_job()
+    with opened(amqp) as channel:
+        channel.queue_delete("compute")
+    watching = reconciler()
+    watching.look(amqp)
+    with ExitStack() as consuming:
+        consume(consuming, amqp, "compute")
+        report("compute")
+        spoil_outbox("RAISE EXCEPTION SQLSTATE '53100'")  # disk_full
+        with pytest.raises(OperationalError):
+            watching.look(amqp)
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION spoil CASCADE")
+        watching.look(amqp)
+        assert list(published_again()) == [job.id]
+        OutboxMessage.objects.all().delete()  # the relay has published it
+        watching.look(amqp)
+    assert published_again() == {}
+
+
+def test_a_reconciler_that_has_much_to_publish_again_keeps_its_connection(
+    staffed: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RECONCILE_AFTER = 0.0
+    monkeypatch.setattr("web.messaging.reconciliation.BATCH", 1)
+    jobs = {lost_job().id for _ in range(5)}
+    spoil_outbox("PERFORM pg_sleep(1.1)")
+    with staffed.clone(heartbeat=2) as slow:  # far less than all of it takes
+        reconciler().look(slow)
+    assert published_again().keys() == jobs
 
 
 def test_a_deleted_exchange_is_declared_and_bound_again(staffed: Connection) -> None:
