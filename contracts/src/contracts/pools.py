@@ -8,12 +8,7 @@ worker itself reports.
 from typing import Any
 
 from kombu.connection import ConnectionPool
-from kombu.pools import (
-    Connections,
-    ProducerPool,
-    Producers,
-    use_global_limit,  # type: ignore[attr-defined]  # unknown to the stubs
-)
+from kombu.pools import Connections, ProducerPool, Producers, get_limit
 
 
 class _ConnectionPool(ConnectionPool):
@@ -30,5 +25,5 @@ class _Producers(Producers):
         return ProducerPool(connections[connection], limit=limit)
 
 
-connections = _Connections(limit=use_global_limit)
-producers = _Producers(limit=use_global_limit)
+connections = _Connections(limit=get_limit())
+producers = _Producers(limit=get_limit())
