@@ -1,7 +1,6 @@
 """How much of the machine Warren uses: what must not grow."""
 
 import os
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -35,7 +34,6 @@ class ProcessUsage:
 class Usage:
     """All at one time. RabbitMQ's figures are up to 2 s old."""
 
-    seconds: float  # of the monotonic clock
     processes: Mapping[str, ProcessUsage]  # by the process's name
     database_connections: Mapping[str, int]  # by role/application
     broker_connections: Mapping[str, int]  # by user, without what makes it one of this run
@@ -59,7 +57,6 @@ def measure(stack: Stack, management: Management, processes: Iterable[Process]) 
     """
     connections = management.connections()
     return Usage(
-        seconds=time.monotonic(),
         processes={process.name: _process_usage(process.pids) for process in processes},
         database_connections={
             f"{row['usename']}/{row['application_name']}": row["number"]

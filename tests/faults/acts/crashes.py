@@ -4,7 +4,6 @@ from tests.faults.catalogue import fault
 from tests.faults.stage import Stage
 
 GROUP = "kill -9"
-ANSWERING = 5.0  # seconds
 
 
 @fault(GROUP, "a gunicorn worker")

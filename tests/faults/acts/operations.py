@@ -35,23 +35,19 @@ def rolling_restart(stage: Stage) -> None:
     stage.stack.database.start()
 
 
-@fault("scaled 1 → 4 → 1", "mailer and compute")
-def scaled(stage: Stage) -> None:
-    kinds = (stage.stack.mailer, stage.stack.compute)
-    twins = [stage.twin(process) for process in kinds for _ in range(3)]
-    for twin in twins:
-        stage.until(lambda twin=twin: twin.ready, f"{twin.name}'s start")  # type: ignore[misc]
-    stage.lasting(10)
-    for twin in twins:
-        stage.dismiss(twin)
+def _scaled(more: int, *names: str) -> Act:
+    def act(stage: Stage) -> None:
+        twins = [stage.twin(getattr(stage.stack, name)) for name in names for _ in range(more)]
+        for twin in twins:
+            stage.until(lambda twin=twin: twin.ready, f"{twin.name}'s start")  # type: ignore[misc]
+        stage.lasting(10)
+        for twin in twins:
+            stage.dismiss(twin)
+
+    return act
 
 
-@fault("scaled 1 → 2 → 1", "web's relay, collector and reconciler")
-def background_scaled(stage: Stage) -> None:
-    kinds = (stage.stack.relay, stage.stack.collector, stage.stack.reconciler)
-    twins = [stage.twin(process) for process in kinds]
-    for twin in twins:
-        stage.until(lambda twin=twin: twin.ready, f"{twin.name}'s start")  # type: ignore[misc]
-    stage.lasting(10)
-    for twin in twins:
-        stage.dismiss(twin)
+fault("scaled 1 → 4 → 1", "mailer and compute")(_scaled(3, "mailer", "compute"))
+fault("scaled 1 → 2 → 1", "web's relay, collector and reconciler")(
+    _scaled(1, "relay", "collector", "reconciler")
+)
