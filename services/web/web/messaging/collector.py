@@ -127,7 +127,8 @@ def _write(batch: Batch) -> None:
     by_task = defaultdict(list)
     for event in (*batch.events, *(event for event in deaths if event)):
         by_task[event.task].append(event)
-    for task, events in by_task.items():
+    # Always in the same order: each locks rows, and two collectors must not wait in a circle.
+    for task, events in sorted(by_task.items()):
         handler = handlers.find(task)
         if handler:
             handler.apply(events)

@@ -193,7 +193,7 @@ def _queue_again(letters: Sequence[DeadLetter]) -> dict[UUID | None, int]:
         if letter.task_id:
             by_task[letter.task].append(letter.task_id)
     runs: dict[UUID | None, int] = {}
-    for task, task_ids in by_task.items():
+    for task, task_ids in sorted(by_task.items()):  # locks rows, in the collector's order
         if handler := handlers.find(task):
             runs |= dict(handler.replay(task_ids).items())
     return runs

@@ -46,7 +46,7 @@ class MayRepair(BasePermission):
 
 
 class DeadLetterFilter(filters.FilterSet):
-    """``?state=waiting&reason=malformed``; state and reason also several times."""
+    """``?state=waiting&reason=malformed``; the state also several times."""
 
     state = filters.MultipleChoiceFilter(choices=DeadLetter.State.choices)
     created_after = filters.IsoDateTimeFilter("created_at", "gte")

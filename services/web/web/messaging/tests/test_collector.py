@@ -2,21 +2,28 @@
 
 import gzip
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
 from amqp.basic_message import Message as BasicMessage
+from django.db import connection as database
+from django.db import transaction
 from kombu import Connection, Message
 
 from contracts import results, topology
 from contracts.results import TaskEvent, TaskState
 from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
+from web.mail.models import Email
+from web.mail.tests.factories import event as mail_event
+from web.mail.tests.factories import make_mail
 from web.messaging.collector import apply
 from web.messaging.inbox import Inbox
 from web.messaging.models import DeadLetter
+from web.messaging.tests.running import poll
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +67,36 @@ def test_a_batch_of_results_is_applied(amqp: Connection, job: Job) -> None:
     apply(messages)
     states = dict(Job.objects.values_list("id", "state"))
     assert states == {job.id: "succeeded", other.id: "failed"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_jobs_are_locked_before_mails_however_a_batch_is_ordered(
+    amqp: Connection, job: Job
+) -> None:
+    email = make_mail()
+    arrivals = mail_event(email.id, "STARTED"), event(job.id, TaskState.STARTED)
+    messages = arrive(amqp, *map(encoded, arrivals))
+
+    def collect() -> None:
+        try:
+            apply(messages)
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Job.objects.select_for_update().get()
+            applied = pool.submit(collect)
+            poll(waits_for_a_lock, "collector that waits for the job")
+            Email.objects.select_for_update(nowait=True).get()  # another's, that waits for no job
+        applied.result(timeout=60)
+    assert (Job.objects.get().state, Email.objects.get().state) == ("running", "sending")
+
+
+def waits_for_a_lock() -> bool:
+    with database.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone() is not None
 
 
 def test_a_malformed_result_becomes_a_dead_letter_and_stops_no_other(
