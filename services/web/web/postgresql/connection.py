@@ -13,6 +13,7 @@ from web.postgresql.outage import outage
 CHECK = 3.0  # seconds for a sign of life
 MARGIN = 2.0  # seconds: the server, if it is alive, is the first to give up on a statement
 # Whoever reads may go on, but nothing can be stored: for instance on a replica, in a failover.
+# Or it has ended a transaction that stood still, which an operator may have told it to do.
 # PostgreSQL counts these among the errors that only a wrong program sees.
 PASSING = (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout)
 
@@ -21,8 +22,8 @@ class NoAnswerError(psycopg.OperationalError):
     """The server was silent for longer than it may take for anything."""
 
 
-class NotWritableError(psycopg.OperationalError):
-    """The server takes no changes at the moment."""
+class PassingError(psycopg.OperationalError):
+    """What the server says in ``PASSING``, in its words."""
 
 
 class PatientConnection(psycopg.Connection[Any]):
@@ -49,7 +50,7 @@ class PatientConnection(psycopg.Connection[Any]):
         """Wait for one answer; psycopg calls this for each statement.
 
         Raises NoAnswerError, after which the connection is closed: an answer that came late would
-        be taken for that to the next statement. Raises NotWritableError too.
+        be taken for that to the next statement. Raises PassingError too.
         """
         if timeout is not None:  # that of notifies(), whose silence means nothing
             return super().wait(gen, interval, timeout)
@@ -58,7 +59,7 @@ class PatientConnection(psycopg.Connection[Any]):
         try:
             answer = super().wait(gen, interval, limit)
         except PASSING as error:
-            raise NotWritableError(str(error)) from error
+            raise PassingError(str(error)) from error
         except psycopg.OperationalError as error:
             if time.monotonic() - began < limit:
                 raise
