@@ -162,7 +162,7 @@ class Story:
 
 
 def _wait_for(what: str, run: Run, find: Callable[[], Found | None]) -> Found:
-    """Look again and again; one that cannot be started ends the wait."""
+    """Look again and again; a process that cannot be started ends the wait."""
     deadline = time.monotonic() + PATIENCE
     while (found := find()) is None:
         if time.monotonic() > deadline:

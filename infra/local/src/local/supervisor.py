@@ -65,7 +65,7 @@ class Supervisor:
             self._console.say(f"{name}: {len(running)} → {count}")
 
     def ask_to_stop(self) -> None:
-        """Make `wait` return; called a second time, stop at once. Safe in a signal handler."""
+        """Make `tick` say so; called a second time, stop at once. Safe in a signal handler."""
         if self._asked_to_stop.is_set():
             for child in self._children.values():
                 child.stop(0)

@@ -48,7 +48,10 @@ class Temporary(exceptions.APIException):
 
 
 class TooManyRequests(Temporary):
-    """The client has asked for as much as it may, for now."""
+    """The client has asked for as much as it may, for now.
+
+    DRF's Throttled would add when the next request is expected to succeed, which nobody knows here.
+    """
 
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
     default_code = "throttled"
