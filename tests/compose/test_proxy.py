@@ -133,13 +133,14 @@ def test_while_web_is_away_the_answer_is_a_problem(
 ) -> None:
     composition.compose("stop", "web")
     try:
-        answer = visitor.get("/api/v1/jobs")
+        answers = [visitor.get(path) for path in ("/api/v1/jobs", *OPERATORS_PAGES)]
     finally:
         composition.compose("start", "web")
         composition.compose("up", "--wait", "--no-recreate")
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    assert answer.headers.get_list("Retry-After") == ["5"]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers.get_list("Retry-After") == ["5"]
     assert visitor.get("/api/v1/jobs").status_code == 401
 
 
