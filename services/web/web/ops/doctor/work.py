@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from contracts import topology
 from web.jobs.models import Job
 from web.mail.models import Email
+from web.messaging import clock
 from web.messaging.models import OutboxMessage
 from web.messaging.workers import alive, held
 from web.ops.doctor.finding import Finding, warn, well
@@ -47,7 +47,7 @@ def _adrift(what: str, rows: QuerySet[Any], running: str) -> Iterator[Finding]:
     waiting = adrift.filter(state="queued", dispatched_at__lt=Now() - PATIENCE)
     found = waiting.aggregate(count=Count("pk"), oldest=Min("dispatched_at"))
     if found["count"]:
-        minutes = (timezone.now() - found["oldest"]).total_seconds() / 60
+        minutes = (clock.now() - found["oldest"]).total_seconds() / 60
         yield warn(
             f"{found['count']} {what} wait for a worker, the oldest for {minutes:.0f} minutes",
             "see `queues`; what is in no queue the reconciler sends again",

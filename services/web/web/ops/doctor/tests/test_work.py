@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from contracts.results import WorkerReport
 from web.accounts.models import User
@@ -70,6 +71,15 @@ def test_a_job_that_waits_for_long_is_told_unless_it_is_in_the_outbox(user: User
     with transaction.atomic():
         submission.dispatch(job)
     assert not warnings_of_jobs()
+
+
+def test_how_long_a_job_has_waited_is_told_by_the_databases_clock(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job(user, dispatched_at=Now() - LONG_AGO)
+    fast = timezone.now() + 5 * LONG_AGO
+    monkeypatch.setattr(timezone, "now", lambda: fast)
+    assert warnings_of_jobs() == ["1 jobs wait for a worker, the oldest for 60 minutes"]
 
 
 def test_finished_jobs_are_nobodys_business(user: User) -> None:
