@@ -41,10 +41,7 @@ def line(verdict: Verdict) -> str:
 def summary(verdicts: Sequence[Verdict]) -> str:
     """How many faults left everything as promised, and how requests fared without a broker."""
     held = sum(verdict.holds for verdict in verdicts)
-    before = [seconds for verdict in verdicts for seconds in verdict.before]
-    during = [
-        seconds for verdict in verdicts if BROKER in verdict.fault for seconds in verdict.during
-    ]
+    before, during = _before(verdicts), _without_broker(verdicts)
     return (
         f"{held} of {len(verdicts)} faults left everything as promised.\n"
         f"p99 of all requests before a fault: {p99(before):.0f} ms of {len(before)}; "
@@ -55,5 +52,22 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 def write(path: Path, verdicts: Sequence[Verdict], **about: object) -> None:
     """Write all of it as JSON, with what was known about the run."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = [verdict.as_dict() for verdict in verdicts]
-    path.write_text(json.dumps({**about, "faults": found}, indent=2) + "\n")
+    found = {
+        **about,
+        "p99_before": p99(_before(verdicts)),
+        "p99_without_broker": p99(_without_broker(verdicts)),
+        "faults": [verdict.as_dict() for verdict in verdicts],
+    }
+    path.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def _before(verdicts: Sequence[Verdict]) -> list[float]:
+    """How long all requests before a fault took, in seconds."""
+    return [seconds for verdict in verdicts for seconds in verdict.before]
+
+
+def _without_broker(verdicts: Sequence[Verdict]) -> list[float]:
+    """How long those took that came during a fault of the broker."""
+    return [
+        seconds for verdict in verdicts if BROKER in verdict.fault for seconds in verdict.during
+    ]
