@@ -11,9 +11,9 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from jsonschema import Draft202012Validator
 from msgspec import Meta
 
-from compute.declaration import MARK, computation
+from compute.declaration import MARK, Declaration, computation
 from compute.definition import Definition, DefinitionError
-from compute.limits import Limits
+from compute.limits import LONGEST_TIME_LIMIT, Limits
 from contracts.errors import PermanentError, TransientError
 
 DEFAULTS = Limits(soft_time_limit=300, time_limit=310, memory_limit=512)
@@ -241,3 +241,9 @@ def test_a_function_that_cannot_be_a_computation_is_refused_by_name(
         define(function)
 
     assert f".{function.__name__} cannot be a computation" in str(caught.value)
+
+
+def test_a_time_limit_that_the_broker_would_not_wait_for_is_refused_by_name() -> None:
+    declaration = Declaration("scale", time_limit=LONGEST_TIME_LIMIT + 1)
+    with pytest.raises(DefinitionError, match=f"time_limit is more than {LONGEST_TIME_LIMIT} s"):
+        Definition(scale, declaration, DEFAULTS)

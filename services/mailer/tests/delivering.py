@@ -8,10 +8,12 @@ import psycopg
 from contracts.results import MailReceipt
 from contracts.tasks import SendEmail
 from mailer.addresses import parse_mailbox
+from mailer.composing import OutgoingMail
 from mailer.config import SmtpServer
 from mailer.connections import Connections
 from mailer.delivery import deliver
 from mailer.ledger import Ledger
+from mailer.smtp import converse
 
 MAIL_FROM = "Warren <noreply@example.org>"
 MAIL = SendEmail(
@@ -28,6 +30,13 @@ SENT = MailReceipt(message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued 
 RESENT = MailReceipt(
     message_id="<e-1@example.org>", answer="250 2.0.0 Ok: queued as 2", uncertain=True
 )
+HELLO = OutgoingMail(
+    message_id="<e-1@example.org>",
+    sender="noreply@example.org",
+    recipient="bob@example.com",
+    content=b"Message-ID: <e-1@example.org>\r\n\r\nhello\r\n",
+    smtputf8=False,
+)
 
 
 def another_mail(email_id: str) -> SendEmail:
@@ -36,6 +45,12 @@ def another_mail(email_id: str) -> SendEmail:
 
 def message_ids(*ids: str) -> list[str]:
     return [f"<{email_id}@example.org>" for email_id in ids]
+
+
+def say_hello(connections: Connections) -> str:
+    """Send a mail that was composed before; returns the server's answer."""
+    with connections.borrow() as session:
+        return converse(session, HELLO)
 
 
 class Post:

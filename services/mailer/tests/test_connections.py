@@ -13,27 +13,14 @@ import trustme
 from aiosmtpd.smtp import AuthResult
 
 from contracts.errors import TransientError
-from mailer.composing import OutgoingMail
 from mailer.config import Security, SmtpServer
 from mailer.connections import Connections
-from mailer.smtp import converse
 
 from .conftest import StartServer
+from .delivering import say_hello
 from .scripted_server import DROP, ScriptedServer
 
-MAIL = OutgoingMail(
-    message_id="<e-1@example.org>",
-    sender="noreply@example.org",
-    recipient="bob@example.com",
-    content=b"Message-ID: <e-1@example.org>\r\n\r\nhello\r\n",
-    smtputf8=False,
-)
 PASSWORD = "planted pa55/word"
-
-
-def send(connections: Connections) -> str:
-    with connections.borrow() as session:
-        return converse(session, MAIL)
 
 
 def to(server: ScriptedServer, **changes: Any) -> SmtpServer:
@@ -56,7 +43,7 @@ def test_one_connection_carries_many_mails(
     server: ScriptedServer, connections: Connections
 ) -> None:
     for _ in range(3):
-        send(connections)
+        say_hello(connections)
     assert len(server.mails) == 3
     assert server.seen.count("EHLO") == 1
 
@@ -66,8 +53,8 @@ def test_a_refused_mail_leaves_the_connection_fit_for_the_next(
 ) -> None:
     server.script["RCPT"] = ["450 4.2.0 later"]
     with pytest.raises(TransientError):
-        send(connections)
-    send(connections)
+        say_hello(connections)
+    say_hello(connections)
     assert server.seen.count("EHLO") == 1
     assert len(server.mails) == 1
 
@@ -79,7 +66,7 @@ def test_threads_that_send_at_the_same_time_have_a_connection_each(
     server.script["END"] = [together.wait] * 3
     for _ in range(2):
         with ThreadPoolExecutor(3) as threads:
-            list(threads.map(lambda _: send(connections), range(3)))
+            list(threads.map(lambda _: say_hello(connections), range(3)))
         server.script["END"] = [together.wait] * 3
     assert len(server.mails) == 6
     assert server.seen.count("EHLO") == 3
@@ -88,9 +75,9 @@ def test_threads_that_send_at_the_same_time_have_a_connection_each(
 def test_a_connection_that_the_server_closed_is_replaced_unnoticed(
     server: ScriptedServer, connections: Connections
 ) -> None:
-    send(connections)
+    say_hello(connections)
     server.drop_connections()
-    send(connections)
+    say_hello(connections)
     assert len(server.mails) == 2
     assert server.seen.count("EHLO") == 2
 
@@ -98,9 +85,9 @@ def test_a_connection_that_the_server_closed_is_replaced_unnoticed(
 def test_a_connection_that_the_server_wants_to_close_is_replaced_unnoticed(
     server: ScriptedServer, connections: Connections
 ) -> None:
-    send(connections)
+    say_hello(connections)
     server.script["RSET"] = ["421 4.4.2 idle for too long"]
-    send(connections)
+    say_hello(connections)
     assert len(server.mails) == 2
     assert server.seen.count("EHLO") == 2
 
@@ -110,18 +97,18 @@ def test_a_lost_connection_is_not_used_again(
 ) -> None:
     server.script["MAIL"] = [DROP]
     with pytest.raises(TransientError):
-        send(connections)
-    send(connections)
+        say_hello(connections)
+    say_hello(connections)
     assert server.seen.count("EHLO") == 2
     assert "RSET" not in server.seen
 
 
 def test_an_idle_connection_is_closed_with_a_farewell(server: ScriptedServer) -> None:
     connections = Connections(to(server), timeout=10, keep=0.1)
-    send(connections)
+    say_hello(connections)
     server.wait_for(lambda: not server.sessions)
     assert server.seen[-1] == "QUIT"
-    send(connections)
+    say_hello(connections)
     assert len(server.mails) == 2
     connections.close()
 
@@ -165,7 +152,7 @@ def test_mail_travels_over_tls(
 ) -> None:
     server = with_tls(smtp_server, security, certificate(authority, "127.0.0.1"))
     connections = Connections(to(server, security=security), timeout=10)
-    send(connections)
+    say_hello(connections)
     assert server.sessions[0].transport is not None
     assert server.sessions[0].transport.get_extra_info("cipher") is not None
     connections.close()
@@ -178,14 +165,14 @@ def test_a_server_with_a_wrong_certificate_gets_no_mail(
     server = with_tls(smtp_server, security, certificate(authority, "elsewhere.example"))
     connections = Connections(to(server, security=security), timeout=10)
     with pytest.raises(TransientError, match="CERTIFICATE_VERIFY_FAILED"):
-        send(connections)
+        say_hello(connections)
     assert server.mails == []
 
 
 def test_a_server_without_starttls_gets_no_mail(server: ScriptedServer) -> None:
     connections = Connections(to(server, security=Security.STARTTLS), timeout=10)
     with pytest.raises(TransientError, match="STARTTLS extension not supported"):
-        send(connections)
+        say_hello(connections)
     assert "MAIL" not in server.seen
 
 
@@ -208,8 +195,8 @@ def signing_in(server: ScriptedServer, user: str = "", password: str = "") -> Co
 
 def test_the_mailer_signs_in_once_for_each_connection(guarded: ScriptedServer) -> None:
     connections = signing_in(guarded, "warren", PASSWORD)
-    send(connections)
-    send(connections)
+    say_hello(connections)
+    say_hello(connections)
     assert len(guarded.mails) == 2
     assert guarded.seen.count("AUTH") == 1
     connections.close()
@@ -222,7 +209,7 @@ def test_a_refused_sign_in_is_the_operators_matter_and_keeps_the_password(
     with pytest.raises(
         TransientError, match=r"no session with the SMTP server: 535 5\.7\.8"
     ) as caught:
-        send(connections)
+        say_hello(connections)
     assert PASSWORD not in repr(caught.value) + repr(caught.value.__cause__) + repr(
         to(guarded, password=PASSWORD)
     )
@@ -233,5 +220,5 @@ def test_a_mailer_without_a_sign_in_is_told_what_the_server_wants(
 ) -> None:
     connections = signing_in(guarded)
     with pytest.raises(TransientError, match=r"530 5\.7\.0 Authentication required"):
-        send(connections)
+        say_hello(connections)
     connections.close()

@@ -5,27 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.errors import TransientError
-from mailer.composing import OutgoingMail
 from mailer.config import Security, SmtpServer
 from mailer.connections import Connections
-from mailer.smtp import OutcomeUnknownError, converse
+from mailer.smtp import OutcomeUnknownError
 
 from .conftest import StartServer
+from .delivering import say_hello
 from .dripping_server import DrippingServer
 from .scripted_server import ScriptedServer
-
-MAIL = OutgoingMail(
-    message_id="<e-1@example.org>",
-    sender="noreply@example.org",
-    recipient="bob@example.com",
-    content=b"Message-ID: <e-1@example.org>\r\n\r\nhello\r\n",
-    smtputf8=False,
-)
-
-
-def send(connections: Connections) -> str:
-    with connections.borrow() as session:
-        return converse(session, MAIL)
 
 
 @pytest.fixture
@@ -41,7 +28,7 @@ def dripping(request: pytest.FixtureRequest) -> Iterator[Connections]:
 @pytest.mark.parametrize("dripping", ["GREETING", "EHLO", "MAIL", "DATA"], indirect=True)
 def test_a_server_that_never_comes_to_an_end_is_left(dripping: Connections) -> None:
     with pytest.raises(TransientError, match="SMTP server"):
-        send(dripping)
+        say_hello(dripping)
 
 
 @pytest.mark.parametrize("dripping", ["END"], indirect=True)
@@ -49,12 +36,12 @@ def test_a_mail_whose_answer_never_comes_to_an_end_may_have_been_sent(
     dripping: Connections,
 ) -> None:
     with pytest.raises(OutcomeUnknownError):
-        send(dripping)
+        say_hello(dripping)
 
 
 @pytest.mark.parametrize("dripping", ["RSET"], indirect=True)
 def test_a_kept_connection_that_never_comes_to_an_end_is_replaced(dripping: Connections) -> None:
-    assert send(dripping) == send(dripping) == "250 taken"
+    assert say_hello(dripping) == say_hello(dripping) == "250 taken"
 
 
 @pytest.fixture
@@ -67,7 +54,7 @@ def test_a_server_that_takes_back_starttls_gets_no_mail(server: ScriptedServer) 
     protected = SmtpServer("127.0.0.1", server.port, Security.STARTTLS)
     connections = Connections(protected, timeout=10)
     with pytest.raises(TransientError, match="no session with the SMTP server"):
-        send(connections)
+        say_hello(connections)
     assert "MAIL" not in server.seen
 
 
@@ -78,9 +65,9 @@ def test_a_server_that_closes_with_421_in_the_middle_gets_the_mail_later(
     connections = Connections(SmtpServer("127.0.0.1", server.port), timeout=10)
     server.script[stage] = ["421 4.3.2 shutting down"]
     with pytest.raises(TransientError, match="421") as caught:
-        send(connections)
+        say_hello(connections)
     assert not isinstance(caught.value, OutcomeUnknownError)
     server.drop_connections()
-    send(connections)
+    say_hello(connections)
     assert len(server.mails) == 1
     connections.close()

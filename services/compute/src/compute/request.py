@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from celery.exceptions import InvalidTaskError
-
 from compute.app import catalogue, settings
 from compute.limits import Limits
 from contracts.errors import PermanentError
@@ -17,7 +15,7 @@ class LimitedRequest(AnsweringRequest):
         super().__init__(message, **options)
         hard, soft = self.time_limits
         own = _limits(self.kwargs)
-        self.time_limits = (_chosen(hard, own.time_limit), _chosen(soft, own.soft_time_limit))
+        self.time_limits = (hard or own.time_limit, soft or own.soft_time_limit)
         # The pool's process reads them from here, to name the one that was exceeded.
         self.request_dict["timelimit"] = self.time_limits
 
@@ -27,11 +25,3 @@ def _limits(payload: Any) -> Limits:
         return catalogue.find(payload["computation"]).limits
     except (PermanentError, TypeError, KeyError):
         return settings.limits  # what is wrong with it is said when it runs
-
-
-def _chosen(given: Any, own: int) -> float:
-    if given is None:
-        return own
-    if not isinstance(given, int | float) or not given > 0:
-        raise InvalidTaskError("a time limit is not a number of seconds")
-    return given
