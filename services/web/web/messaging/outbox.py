@@ -141,14 +141,23 @@ def give_back(ids: Sequence[int]) -> None:
     OutboxMessage.objects.filter(pk__in=ids).update(leased_until=None)
 
 
-def postpone(message: OutboxMessage, reason: str) -> None:
-    """Try again later what the broker refused, for instance because a queue is full."""
-    OutboxMessage.objects.filter(pk=message.pk).update(
-        leased_until=None,
-        due_at=Now() + pause(message.refusals),
-        refusals=message.refusals + 1,
-        last_refusal=reason[:1000],
-    )
+def postpone(refused: Sequence[tuple[OutboxMessage, str]]) -> None:
+    """Try again later what the broker refused, for the reasons given: a queue is full, perhaps."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE messaging_outboxmessage AS message SET leased_until = NULL,
+                due_at = statement_timestamp() + refused.pause,
+                refusals = message.refusals + 1, last_refusal = refused.reason
+            FROM unnest(%s::bigint[], %s::interval[], %s::text[]) AS refused (id, pause, reason)
+            WHERE message.id = refused.id
+            """,
+            [
+                [message.pk for message, _ in refused],
+                [pause(message.refusals) for message, _ in refused],
+                [reason[:1000] for _, reason in refused],
+            ],
+        )
 
 
 def pause(refusals: int) -> timedelta:

@@ -1,6 +1,7 @@
 """The relay: outbox → RabbitMQ, confirmed, with no row lock held while the network is slow."""
 
 import time
+from collections import Counter
 
 import structlog
 from django.conf import settings
@@ -10,7 +11,7 @@ from contracts.liveness import INTERVAL, LivenessFile
 from web.messaging import dead_letters, outbox
 from web.messaging.lifecycle import BROKER_ERRORS, StopSignal
 from web.messaging.models import OutboxMessage
-from web.messaging.publisher import Outcome, Publisher
+from web.messaging.publisher import Answers, Outcome, Publisher
 from web.messaging.wakeup import OUTBOX_CHANNEL, Listener
 
 log = structlog.get_logger("web.relay")
@@ -77,20 +78,23 @@ def relay_batch(publisher: Publisher, stop: StopSignal, liveness: LivenessFile) 
 def _settle(outcome: Outcome) -> None:
     outbox.delete([message.pk for message in outcome.confirmed])
     outbox.give_back(list(outcome.open))
-    for message, reason in outcome.refused:
-        _postpone(message, reason)
+    refused = list(outcome.refused)
     for message, reason in outcome.returned:
         if outbox.is_task(message.exchange, message.routing_key):
-            _postpone(message, reason)
+            refused.append((message, reason))
         else:
             _park(message, "returned", reason)
+    _postpone(refused)
     for message, reason in outcome.unencodable:
         _park(message, "unencodable", reason)
 
 
-def _postpone(message: OutboxMessage, reason: str) -> None:
-    log.warning("message refused", task_id=str(message.task_id), reason=reason)
-    outbox.postpone(message, reason)
+def _postpone(refused: Answers) -> None:
+    if refused:
+        outbox.postpone(refused)
+    # Of a full queue all say the same, and say it again every few seconds.
+    for reason, count in Counter(reason for _, reason in refused).items():
+        log.warning("messages refused", reason=reason, count=count)
 
 
 def _park(message: OutboxMessage, reason: str, detail: str) -> None:

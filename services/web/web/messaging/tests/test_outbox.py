@@ -112,7 +112,7 @@ def test_a_refused_message_waits_longer_each_time() -> None:
     for _ in range(3):
         OutboxMessage.objects.update(due_at=timezone.now())
         (message,) = outbox.claim(1)
-        outbox.postpone(message, "a queue is full")
+        outbox.postpone([(message, "a queue is full")])
         message.refresh_from_db()
         waits.append(message.due_at - timezone.now())
     assert waits == sorted(waits)
