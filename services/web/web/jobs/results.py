@@ -91,11 +91,8 @@ def apply(events: Sequence[TaskEvent]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(UPDATE, _columns(winners, furthest(events)))
         changed = cursor.fetchall()
-    given_up = [
-        str(job_id)
-        for job_id, state in changed
-        if state == Job.State.QUEUED and not _tried_again(job_id, winners[job_id])
-    ]
+    passing = {job_id: winners[job_id] for job_id, state in changed if state == Job.State.QUEUED}
+    given_up = _try_again(passing) if passing else []
     running = [job_id for job_id, event in winners.items() if STATES[event.state] == RUNNING]
     if running:
         cancellation.insist(running)
@@ -184,22 +181,23 @@ def _row(job_id: UUID, event: TaskEvent, progress: Progress | None) -> dict[str,
     }
 
 
-def _tried_again(job_id: UUID, event: TaskEvent) -> bool:
-    """Put a job back into the outbox, or let it fail if it has been tried for long enough."""
-    job = Job.objects.get(pk=job_id)
+def _try_again(failures: dict[UUID, TaskEvent]) -> list[str]:
+    """Put jobs back into the outbox; let fail, and return, what has been tried for long enough."""
     policy = RetryPolicy(
         settings.JOB_RETRY_FIRST, settings.JOB_RETRY_LONGEST, settings.JOB_RETRY_FOR
     )
-    now = clock.now()
-    when = now if _returned(event) else policy.next_time(event.attempt, job.queued_at, now)
-    if when is None:
-        job.state, job.finished_at = Job.State.FAILED, Now()
-        job.save(update_fields=["state", "finished_at"])
-        return False
-    Job.objects.filter(pk=job_id).update(dispatched_at=when)
-    with request_id.restored(event.request_id):
-        submission.dispatch(job, available_at=when)
-    return True
+    jobs, now = list(Job.objects.filter(pk__in=failures)), clock.now()
+    for job in jobs:
+        event = failures[job.pk]
+        when = now if _returned(event) else policy.next_time(event.attempt, job.queued_at, now)
+        if when is None:
+            job.state, job.finished_at = Job.State.FAILED, Now()
+        else:
+            job.dispatched_at = when
+            with request_id.restored(event.request_id):
+                submission.dispatch(job, available_at=when)
+    Job.objects.bulk_update(jobs, ["state", "finished_at", "dispatched_at"])
+    return [str(job.pk) for job in jobs if job.state == Job.State.FAILED]
 
 
 def _returned(event: TaskEvent) -> bool:

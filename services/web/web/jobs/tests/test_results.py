@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -161,6 +162,15 @@ def test_a_run_whose_worker_was_stopped_is_queued_again_at_once_however_late(job
     message = OutboxMessage.objects.get(task_id=job.id)
     assert message.headers["retries"] == 1
     assert message.due_at <= timezone.now()
+
+
+def test_failures_that_may_pass_cost_one_statement_each_however_many_they_are(
+    job: Job, django_assert_num_queries: Any
+) -> None:
+    jobs = [make_job(job.owner) for _ in range(20)]
+    with django_assert_num_queries(24):  # a message of the outbox for each, and four for all
+        results.apply([event(each.id, S.RETRY) for each in jobs])
+    assert OutboxMessage.objects.count() == len(jobs)
 
 
 def test_results_of_jobs_that_are_gone_are_ignored(job: Job) -> None:
