@@ -62,6 +62,7 @@ UPDATE = f"""
 """  # noqa: S608 -- of constants
 # A failed mail keeps its context, and so a key, for as long as an operator may want to repeat it.
 REPEATABLE_FOR = timedelta(days=3)
+ERASED = "its contents have been erased"
 ERASE = """
     UPDATE mail_email SET context = NULL WHERE id IN (
         SELECT id FROM mail_email
@@ -109,7 +110,9 @@ def unfinished() -> QuerySet[Email]:
 
 def publish_again(email_ids: Sequence[UUID]) -> None:
     """Queue mails again whose messages got lost; see ``web.messaging.handlers.Handler``."""
-    emails = Email.objects.filter(pk__in=email_ids)
+    emails = Email.objects.filter(pk__in=email_ids, context__isnull=False)
+    erased = Email.objects.filter(pk__in=email_ids, context__isnull=True)
+    give_up(list(erased.values_list("pk", flat=True)), f"its message got lost; {ERASED}")
     emails.update(
         state=Email.State.QUEUED,
         next_attempt_at=None,
@@ -155,7 +158,7 @@ def _try_again(request_ids: dict[UUID, str]) -> None:
     for email in emails:
         email.next_attempt_at = policy.next_time(email.attempt, email.queued_at, now)
         if email.context is None:
-            _give_up(email, "its contents have been erased")
+            _give_up(email, ERASED)
         elif email.next_attempt_at is None:
             _give_up(email, f"it has been tried for {timedelta(seconds=settings.MAIL_RETRY_FOR)}")
         else:

@@ -32,7 +32,10 @@ class Handler(Protocol):
         """Select the rows whose tasks have no answer yet: each has to be somewhere."""
 
     def publish_again(self, task_ids: Sequence[UUID]) -> None:
-        """Set rows, which the caller has locked, back to queued, and store their messages anew."""
+        """Set rows, which the caller has locked, back to queued, and store their messages anew.
+
+        Those whose message cannot be made any more fail.
+        """
 
     def give_up(self, task_ids: Sequence[UUID], reason: str) -> None:
         """Let rows, which the caller has locked, fail because their messages got lost."""

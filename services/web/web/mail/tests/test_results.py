@@ -193,6 +193,15 @@ def test_a_mail_without_contents_is_not_tried_again() -> None:
     assert not OutboxMessage.objects.exists()
 
 
+def test_a_mail_whose_message_got_lost_without_contents_is_given_up() -> None:
+    kept, erased = make_mail(), make_mail(context=None)  # repeated by an operator after days
+    results.publish_again([kept.id, erased.id])
+    assert OutboxMessage.objects.get().task_id == kept.id
+    erased.refresh_from_db()
+    assert (erased.state, erased.failed_at is None) == ("failed", False)
+    assert erased.answer == "its message got lost; its contents have been erased"
+
+
 def test_an_attempt_shows_when_it_began() -> None:
     email = make_mail()
     arrive(event(email.id, "SUCCESS", 2))
