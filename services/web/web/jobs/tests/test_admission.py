@@ -15,6 +15,7 @@ from web.jobs.admission import Backlog, TooManyUnfinishedError
 from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import make_computation, make_job, make_user
 from web.messaging.models import OutboxMessage
+from web.messaging.tests.running import poll, waits_for_a_lock
 
 pytestmark = pytest.mark.django_db
 ADDITION = {"computation": "add", "arguments": {"x": 4, "y": 6}}
@@ -97,12 +98,6 @@ def submit_after(jobs: int, owner: User, computation: Computation) -> None:
         submission.submit(owner, computation, {"x": 4, "y": 6}, None)
     finally:
         connections.close_all()
-
-
-def waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        return cursor.fetchone() is not None
 
 
 def test_a_user_may_have_so_many_unfinished_jobs_and_no_more(
@@ -211,8 +206,7 @@ def test_whoever_comes_near_the_limit_waits_for_those_under_way(
         with transaction.atomic():  # a slow request, which began when the user had no job
             submission.submit(user, computation, {"x": 4, "y": 6}, None)
             late = pool.submit(submit_after, limit - 1, user, computation)
-            while not late.done() and not waits_for_a_lock():
-                pass
+            poll(lambda: late.done() or waits_for_a_lock(), "request that waits")
             assert not late.done()
         with pytest.raises(TooManyUnfinishedError):
             late.result(timeout=60)

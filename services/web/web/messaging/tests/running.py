@@ -27,6 +27,13 @@ def poll(look: Callable[[], T], what: str, explain: object = "") -> T:
     return seen
 
 
+def waits_for_a_lock() -> bool:
+    """Whether any transaction waits for another one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone() is not None
+
+
 class Running:
     """One of them, and what is logged meanwhile."""
 

@@ -15,6 +15,7 @@ from web.mail.tests.factories import make_mail
 from web.messaging import dead_letters, outbox
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.messaging.tests.factories import corpse, save
+from web.messaging.tests.staffing import report
 
 pytestmark = pytest.mark.django_db
 LETTERS = reverse("admin:messaging_deadletter_changelist")
@@ -53,8 +54,9 @@ def send_mail() -> None:
 def test_everything_is_listed_and_nothing_can_be_added(browser: Client, letter: DeadLetter) -> None:
     make_computation()
     send_mail()
-    for model in ("messaging_outboxmessage", "messaging_deadletter", "jobs_job",
-                  "jobs_computation", "mail_email"):  # fmt: skip
+    report("compute")
+    for model in ("messaging_outboxmessage", "messaging_deadletter", "messaging_worker",
+                  "jobs_job", "jobs_computation", "mail_email"):  # fmt: skip
         listing = reverse(f"admin:{model}_changelist")
         assert browser.get(listing).status_code == 200, model
         assert browser.get(listing, {"q": "abc"}).status_code == 200, model

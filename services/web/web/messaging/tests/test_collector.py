@@ -23,7 +23,7 @@ from web.mail.tests.factories import make_mail
 from web.messaging.collector import apply
 from web.messaging.inbox import Inbox
 from web.messaging.models import DeadLetter
-from web.messaging.tests.running import poll
+from web.messaging.tests.running import poll, waits_for_a_lock
 
 pytestmark = pytest.mark.django_db
 
@@ -91,12 +91,6 @@ def test_jobs_are_locked_before_mails_however_a_batch_is_ordered(
             Email.objects.select_for_update(nowait=True).get()  # another's, that waits for no job
         applied.result(timeout=60)
     assert (Job.objects.get().state, Email.objects.get().state) == ("running", "sending")
-
-
-def waits_for_a_lock() -> bool:
-    with database.cursor() as cursor:
-        cursor.execute("SELECT FROM pg_locks WHERE NOT granted")
-        return cursor.fetchone() is not None
 
 
 def test_a_malformed_result_becomes_a_dead_letter_and_stops_no_other(
