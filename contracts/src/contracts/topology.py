@@ -98,19 +98,19 @@ class Comparison:
     """How the broker's topology compares with the declared one.
 
     ``problems`` name each object that is missing or differs, and how; ``missing`` are the names
-    of the former; ``unasked`` are those whose arguments this user may not ask about: the marker
-    answers for them.
+    of the former, ``differing`` the problems with the latter; ``unasked`` are those whose arguments
+    this user may not ask about: the marker answers for them.
     """
 
     problems: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
 
 
 def declare(connection: Connection) -> None:
     """Create what is missing. Raises TopologyError if an object exists with other arguments."""
-    problems = compare(connection).problems
-    if differing := _differing(problems):
+    if differing := compare(connection).differing:
         raise TopologyError(_explain(differing))
     restore(connection)
 
@@ -118,16 +118,16 @@ def declare(connection: Connection) -> None:
 def restore(connection: Connection) -> None:
     """Create what is missing, also bindings, and leave what differs as it is."""
     entities: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
-    differing = 0
+    complete = True
     with connection.channel() as channel:
         for entity in entities:
             try:
                 _declare(channel, entity, passive=False)
             except PreconditionFailed:
-                differing += 1
+                complete = False
         for queue_name_, exchange, key in BINDINGS:
             Queue(queue_name_, exchange, routing_key=key)(channel).queue_bind()
-        if not differing:
+        if complete:
             marker()(channel).declare()
 
 
@@ -151,14 +151,10 @@ def check(connection: Connection) -> None:
 
     It is a MissingTopologyError if nothing differs: what is missing may be declared any time.
     """
-    problems = compare(connection).problems
-    if problems:
-        error = TopologyError if _differing(problems) else MissingTopologyError
-        raise error(_explain(problems))
-
-
-def _differing(problems: list[str]) -> list[str]:
-    return [problem for problem in problems if "is missing" not in problem]
+    comparison = compare(connection)
+    if comparison.problems:
+        error = TopologyError if comparison.differing else MissingTopologyError
+        raise error(_explain(comparison.problems))
 
 
 def _explain(problems: list[str]) -> str:
@@ -178,7 +174,9 @@ def _compare(channel: StdChannel, entity: Exchange | Queue, comparison: Comparis
     try:  # a repeated declaration is refused if an argument differs
         _declare(channel, entity, passive=False)
     except PreconditionFailed as error:
-        comparison.problems.append(f"{kind} {entity.name!r} differs: {error.reply_text}")
+        difference = f"{kind} {entity.name!r} differs: {error.reply_text}"
+        comparison.problems.append(difference)
+        comparison.differing.append(difference)
     except AccessRefused:
         comparison.unasked.append(entity.name)
 

@@ -16,6 +16,8 @@ from web.ops.doctor.finding import Finding, problem, unknown, well
 
 SECONDS = 3.0  # to wait for any one answer
 ANOTHER_USER = "docker compose run --rm --no-deps migrate python manage.py doctor"
+MISSING = "the reconciler makes it again within seconds, or `manage.py declare_topology` does"
+DIFFERS = "empty and delete it, then `manage.py declare_topology`: it cannot be changed in place"
 
 
 @contextmanager
@@ -86,17 +88,11 @@ def look_at_topology() -> Iterator[Finding]:
     """Compare object by object, as far as this user may."""
     with connected() as connection:
         comparison = topology.compare(connection)
-    for difference in comparison.problems:
-        yield problem(difference, _mend(difference))
+    for words in comparison.problems:
+        yield problem(words, DIFFERS if words in comparison.differing else MISSING)
     if comparison.problems:
         return
     found = f"{topology.fingerprint()}, as declared"
     if comparison.unasked:
         found += f"; of {len(comparison.unasked)} objects the marker alone says so"
     yield well(found)
-
-
-def _mend(difference: str) -> str:
-    if "is missing" in difference:
-        return "the reconciler makes it again within seconds, or `manage.py declare_topology` does"
-    return "empty and delete it, then `manage.py declare_topology`: it cannot be changed in place"
