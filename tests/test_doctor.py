@@ -1,11 +1,9 @@
 """The doctor: all is well, and then is broken in one way after the other."""
 
-import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -17,6 +15,7 @@ from local.broker import Broker
 from local.database import Database
 
 from .api import Account
+from .diagnosis import ask, diagnose
 from .management import Management
 from .polling import poll
 from .stack import NOBODY, Stack, run
@@ -27,39 +26,6 @@ CHECKS = [
     "queues", "processes", "outbox", "workers", "jobs", "mails", "catalogue", "dead-letters",
 ]  # fmt: skip
 WELL, ILL, WARNED = 0, 1, 3
-
-
-class Diagnosis(NamedTuple):
-    """What the doctor has said to a program."""
-
-    status: int
-    findings: list[dict[str, str]]
-
-    def of(self, check: str, level: str) -> list[dict[str, str]]:
-        """What a check has found of a level."""
-        return [
-            found for found in self.findings if (found["check"], found["level"]) == (check, level)
-        ]
-
-    def problem(self, check: str) -> dict[str, str]:
-        """The one problem that a check has found."""
-        (found,) = self.of(check, "problem")
-        return found
-
-
-def ask(stack: Stack, *arguments: str, **changes: str) -> tuple[int, str]:
-    """Run the doctor as ``make doctor`` does; it shows no traceback, whatever is broken."""
-    command = ["python", "services/web/manage.py", "doctor", *arguments]
-    ended = run(command, stack.environment | changes)
-    assert "Traceback" not in ended.stdout + ended.stderr
-    assert not ended.stderr
-    return ended.returncode, ended.stdout
-
-
-def diagnose(stack: Stack, *only: str, **changes: str) -> Diagnosis:
-    chosen = [word for name in only for word in ("--only", name)]
-    status, output = ask(stack, "--json", *chosen, **changes)
-    return Diagnosis(status, json.loads(output)["findings"])
 
 
 @pytest.fixture(scope="module", autouse=True)
