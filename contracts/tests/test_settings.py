@@ -60,6 +60,8 @@ def test_one_refusal_names_every_problem_with_an_example() -> None:
         (lambda env: env.seconds("X", default=1), "0"),
         (lambda env: env.seconds("X", default=1), "inf"),
         (lambda env: env.seconds("X", default=1), "nan"),
+        (lambda env: env.seconds("X", default=3, minimum=2), "1.9"),
+        (lambda env: env.seconds("X", default=3, maximum=4), "4.1"),
         (lambda env: env.flag("X", default=True), "perhaps"),
         (lambda env: env.url("X", schemes=("amqp",), example="amqp://host"), "http://host"),
         (lambda env: env.url("X", schemes=("amqp",), example="amqp://host"), "amqp:///vhost"),

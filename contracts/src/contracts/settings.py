@@ -72,12 +72,18 @@ class Environment:
 
         return self._read(name, parse, str(default), default, 0)
 
-    def seconds(self, name: str, *, default: float) -> float:
-        """Read a duration in seconds, greater than zero."""
+    def seconds(
+        self, name: str, *, default: float, minimum: float = 0, maximum: float | None = None
+    ) -> float:
+        """Read a duration in seconds, greater than zero, from ``minimum`` to ``maximum``."""
 
         def parse(raw: str) -> float:
             if not 0 < (value := float(raw)) < float("inf"):
                 raise ValueError("it must be a number of seconds greater than 0")
+            if value < minimum:
+                raise ValueError(f"it must be at least {minimum:g} seconds")
+            if maximum is not None and value > maximum:
+                raise ValueError(f"it must be at most {maximum:g} seconds")
             return value
 
         return self._read(name, parse, str(default), default, 0.0)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from contracts import logging as warren_logging
+from contracts.reporting import REPORT_INTERVAL
 from contracts.settings import PRODUCTION, Environment
 from contracts.worker import broker_url
 from web.database import connection_settings
@@ -59,9 +60,10 @@ JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
 # Seconds after which a relay that claimed a message counts as dead.
 OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=20)
 # Seconds between two looks of the reconciler, and for which a task has to be nowhere until it is
-# published again: longer than two reports of a worker, which come every 5.
-RECONCILE_INTERVAL = env.seconds("RECONCILE_INTERVAL", default=5)
-RECONCILE_AFTER = env.seconds("RECONCILE_AFTER", default=12)
+# published again. Between looks nobody sees that the reconciler lives; and what has just been given
+# to a worker is in none of its reports until the next.
+RECONCILE_INTERVAL = env.seconds("RECONCILE_INTERVAL", default=5, maximum=10)
+RECONCILE_AFTER = env.seconds("RECONCILE_AFTER", default=12, minimum=2 * REPORT_INTERVAL)
 # Seconds by which tasks published later have to be ahead of one, for it to be lost although its
 # queue is not empty; and after how many times of being published again it fails.
 RECONCILE_OVERTAKEN = env.seconds("RECONCILE_OVERTAKEN", default=600)

@@ -120,6 +120,8 @@ def test_all_that_gunicorn_and_django_log_is_structured(tmp_path: Path) -> None:
         ({"WEB_PORT": "http"}, "WEB_PORT='http' is wrong"),
         ({"WEB_WORKERS": "0"}, "WEB_WORKERS='0' is wrong: it must be at least 1"),
         ({"WEB_THREADS": "24", "JOB_WAITERS": "24"}, "WEB_THREADS=24 must be greater than"),
+        ({"RECONCILE_INTERVAL": "60"}, "RECONCILE_INTERVAL='60' is wrong: it must be at most 10"),
+        ({"RECONCILE_AFTER": "3"}, "RECONCILE_AFTER='3' is wrong: it must be at least 10"),
         ({"THROTTLE_SIGN_IN": "often"}, "THROTTLE_SIGN_IN is wrong: it must be a number, a slash"),
     ],
 )
