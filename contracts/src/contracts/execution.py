@@ -56,11 +56,11 @@ class AnsweringRequest(Request):
         if self.time_start:
             with suppress(NotImplementedError):  # a thread cannot be killed
                 pool.terminate_job(self.worker_pid, SIGKILL)
-        task_ready(self)
         self._already_cancelled = True  # so that its end is not reported
         error = TaskReturnedError("its worker was stopped")
         self.task.backend.mark_as_retry(self.id, error, request=self._context)
         self.acknowledge()
+        task_ready(self)  # now: until web has the answer, the worker reports the task as held
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Acknowledge a PermanentError; leave every unforeseen failure to the dead letters."""
