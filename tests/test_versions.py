@@ -1,6 +1,7 @@
 """What is named in several files is the same in each."""
 
 import re
+import tomllib
 
 from .process import CHECKOUT
 
@@ -17,3 +18,15 @@ def test_one_version_of_uv_makes_every_environment() -> None:
 
     assert len({version for versions in found.values() for version in versions}) == 1, found
     assert all(found.values()), found
+
+
+def test_the_images_name_the_version_of_the_code() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    dockerfiles = (f"services/{service}/Dockerfile" for service in SERVICES)
+    for name in ("docker-compose.yml", "infra/flower/Dockerfile", *dockerfiles):
+        found = re.findall(
+            r"^(?:ARG VERSION=| +VERSION: \$\{WARREN_VERSION:-)([\d.]+)",
+            (CHECKOUT / name).read_text(),
+            re.MULTILINE,
+        )
+        assert found == [project["version"]], name
