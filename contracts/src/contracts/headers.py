@@ -1,6 +1,7 @@
 """The headers of a task message, as far as anything here or in Celery looks at them."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from celery.exceptions import InvalidTaskError
@@ -14,7 +15,7 @@ class TaskHeaders(msgspec.Struct, frozen=True):
     A start in the future (``eta``) would occupy one of the few messages that a worker may hold.
     """
 
-    id: str
+    id: UUID  # web could not make anything of the results of another
     task: str
     retries: Annotated[int, msgspec.Meta(ge=0, le=10**6)] | None = None
     timelimit: tuple[Seconds | None, Seconds | None] | None = None

@@ -43,6 +43,7 @@ CASES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "positional arguments that are none": (msgspec.json.encode([7, PAYLOAD, EMBED]), headers()),
     "no headers": (body(PAYLOAD), {}),
     "no id": (body(PAYLOAD), {"lang": "py", "task": RUN_COMPUTATION.name}),
+    "an id that is none": (body(PAYLOAD), headers(id="no.such.task")),
     "an unknown task": (body(PAYLOAD), headers(task="compute.explode")),
     "a task name that is none": (body(PAYLOAD), headers(task=42)),
     "a wrong expiry": (body(PAYLOAD), headers(expires="tomorrow")),

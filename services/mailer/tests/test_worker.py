@@ -154,7 +154,7 @@ def test_a_malformed_request_comes_home_as_a_failure_and_as_a_dead_letter(
     assert web.await_dead_letter(task_id).headers["x-first-death-reason"] == "rejected"
 
 
-TASK = {"id": "1", "task": SEND_EMAIL.name}
+TASK = {"id": str(uuid.uuid4()), "task": SEND_EMAIL.name}
 REQUEST = msgspec.json.encode([[], SEND_EMAIL.encode(MAIL), {}])
 
 
@@ -172,6 +172,7 @@ REQUEST = msgspec.json.encode([[], SEND_EMAIL.encode(MAIL), {}])
         pytest.param(REQUEST[:-3] + b"7]", TASK, id="wrong options"),
         pytest.param(REQUEST, TASK | {"task": "mailer.unheard_of"}, id="an unknown task"),
         pytest.param(REQUEST, TASK | {"task": 42}, id="a task name that is none"),
+        pytest.param(REQUEST, TASK | {"id": "1"}, id="an id that is none"),
         pytest.param(REQUEST, TASK | {"eta": "planted"}, id="a wrong time"),
         pytest.param(REQUEST, TASK | {"timelimit": [1, 2, 3]}, id="wrong time limits"),
         pytest.param(REQUEST, TASK | {"retries": "many"}, id="a wrong count of retries"),

@@ -157,6 +157,8 @@ def _decode(corpse: Corpse) -> None:
         raise MalformedMessageError("it is no task message: the headers task and id are missing")
     if task not in TASKS:
         raise MalformedMessageError(f"there is no task {task[:100]!r}")
+    if _task_id(corpse.headers) is None:
+        raise MalformedMessageError("the task's id is no UUID")
     if not isinstance(arguments, list) or len(arguments) != 3:
         raise MalformedMessageError("the body is not [args, kwargs, embed]")
     if not isinstance(arguments[1], dict):

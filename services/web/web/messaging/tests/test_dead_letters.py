@@ -32,6 +32,7 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
         ([[], {"job_id": "1"}, {}], {}, "missing required field"),
         ([[], {}, {}], {"task": "compute.halt"}, "there is no task 'compute.halt'"),
         ([[], {}, {}], {"task": None}, "no task message"),
+        ([[], {}, {}], {"id": "1"}, "the task's id is no UUID"),
     ],
 )
 def test_a_malformed_message_is_told_by_what_is_wrong_with_it(
