@@ -109,6 +109,20 @@ def test_a_killed_broker_comes_back_and_loses_nothing(composition: Composition, 
     composition.compose("up", "--wait", "--no-recreate")
 
 
+def test_a_killed_database_comes_back_and_loses_nothing(
+    composition: Composition, user: User
+) -> None:
+    job_id = user.submit("count_primes", limit=1_000_000_000)
+    user.await_running(job_id)
+    (database,) = composition.containers("postgres")
+    composition.docker("exec", "--detach", database, "bash", "-c", "kill -KILL -1")
+    wait_for("another start", lambda: composition.inspect(database)["RestartCount"] or None)
+    composition.compose("up", "--wait", "--no-recreate")
+
+    assert user.result(job_id)["state"] == "succeeded"
+    assert composition.inspect(database)["RestartCount"] == 1
+
+
 def test_what_a_stopped_worker_was_at_goes_on_at_another(scaled: Composition, user: User) -> None:
     job_id = user.submit("count_primes", **LONG)
     user.await_running(job_id)
