@@ -15,6 +15,8 @@ CHECKOUT = Path(__file__).parents[2]
 PORTS = ("WEB_PORT", "TLS_PORT")
 # No more of the test run's environment, which holds settings of Warren that are not the user's.
 INHERITED = ("PATH", "HOME", "XDG_RUNTIME_DIR")
+# Versions other than the pinned ones.
+VERSIONS = ("PYTHON_VERSION", "RABBITMQ_VERSION")
 # What .env says in development, and short patience with what is to be interrupted.
 SETTINGS = {"COMPOSE_PROFILES": "dev", "WARREN_ENVIRONMENT": "development", "SHUTDOWN_TIMEOUT": "3"}
 
@@ -28,7 +30,7 @@ class Composition:
         self.secrets = directory / "secrets"
         self.create_secrets()
         self._environment = {
-            **{name: os.environ[name] for name in INHERITED if name in os.environ},
+            **{name: os.environ[name] for name in (*INHERITED, *VERSIONS) if name in os.environ},
             **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")},
             **{name: str(port) for name, port in self.ports.items()},
             **SETTINGS,

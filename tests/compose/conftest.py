@@ -1,30 +1,26 @@
 """Containers of the checkout, started once for all tests."""
 
-import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from . import client, engine
+from . import client
 from .composition import Composition
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[None]:
-    """Use the machine's Docker, or else the one that a script provides."""
-    reason, provider = engine.unavailable(), os.environ.get(engine.PROVIDER, "")
-    if reason and not provider:
-        pytest.skip(f"needs a Docker daemon and Compose, or {engine.PROVIDER}: {reason}")
-    if not reason:
-        yield
-        return
-    engine.start(provider)
+def docker_engine() -> None:
+    """Fail at once, and say why, where no containers can be run."""
     try:
-        yield
-    finally:
-        engine.stop(provider)
+        for command in (["docker", "compose", "version"], ["docker", "info"]):
+            subprocess.run(command, capture_output=True, check=True, text=True)
+    except FileNotFoundError:
+        pytest.fail("docker is not installed")
+    except subprocess.CalledProcessError as error:
+        pytest.fail(error.stderr.strip() or "docker does not answer")
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,8 @@ disk_free_limit.absolute = {DISK_LIMIT}
 # Quorum queues keep their log in memory up to this size; the default equals the limit above.
 raft.wal_max_size_bytes = 32000000
 # A late-acknowledging worker holds its message as long as its task runs: with the default of half
-# an hour the broker would close its channel in the middle of a longer one.
+# an hour the broker would take it away in the middle of a longer one (until 4.2 it closes the
+# channel, from 4.3 on it cancels the consumer).
 consumer_timeout = 7200000
 # Queue lengths as the management API and Flower show them are at most so old.
 collect_statistics_interval = 2000
