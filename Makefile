@@ -2,18 +2,22 @@
 
 UV_VERSION := 0.13.9
 UV := .local/uv-$(UV_VERSION)/uv
-BIN := $(CURDIR)/.venv/bin
+# Relative, as every path here: whatever the checkout's own path holds, no shell gets to see it.
+BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 LOCAL := $(BIN)/python -m local
+TEST_FILES := .local/tests
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
+# Also trust the certificate authorities that this machine trusts: a company's proxy has its own.
+export UV_SYSTEM_CERTS := 1
 # Another project's active environment is not ours.
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-compose faults soak secrets lint format up down scale status logs admin doctor run lock clean
+.PHONY: help demo test coverage test-compose faults soak secrets lint format up down scale status logs admin doctor run lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -22,8 +26,11 @@ help: ## List these targets
 demo: $(ENVIRONMENT) ## Start everything, show the main job by real HTTP, stop everything
 	@$(LOCAL) demo
 
-test: $(ENVIRONMENT) ## Run every test; ARGS='-k outbox' goes to pytest
-	@$(BIN)/pytest $(ARGS)
+test: $(ENVIRONMENT) ## Run every test, several at a time; ARGS='-k outbox' goes to pytest
+	@$(BIN)/pytest -n 4 --basetemp=$(TEST_FILES) $(ARGS)
+
+coverage: $(ENVIRONMENT) ## The same, and say which branches no test takes
+	@$(BIN)/pytest -n 4 --basetemp=$(TEST_FILES) --cov $(ARGS)
 
 test-compose: $(ENVIRONMENT) ## Build the images and test them; needs a Docker engine
 	@$(BIN)/pytest tests/compose -m compose $(ARGS)
@@ -42,10 +49,10 @@ lint: $(ENVIRONMENT) ## Check format, style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
-	@cd services/web && $(BIN)/mypy . # on its own: Django's types need Django's settings
+	@cd services/web && ../../$(BIN)/mypy . # on its own: Django's types need Django's settings
 
 format: $(ENVIRONMENT) ## Format the code, and mend what can be mended
-	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff check --quiet --fix-only
 	@$(BIN)/ruff format
 
 up: $(ENVIRONMENT) ## Start everything and stay; Ctrl-C stops it
@@ -80,7 +87,7 @@ clean: ## Remove everything that was made here but .env; data and mails too
 	@rm -rf .venv .local
 
 $(UV): infra/local/bootstrap.sh
-	@infra/local/bootstrap.sh $(CURDIR)/$(@D) $(UV_VERSION)
+	@infra/local/bootstrap.sh $(UV_VERSION)
 
 # Made again only when what it is made from has changed, so that every other call starts at once.
 $(ENVIRONMENT): $(UV) uv.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml)

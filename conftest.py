@@ -1,36 +1,31 @@
-"""One private RabbitMQ node and one PostgreSQL cluster for the whole test run."""
+"""The servers of a test run, each started by the first test that needs it; and who runs which test.
 
-import os
+Every process of pytest-xdist has servers of its own.
+"""
+
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import django
 import pytest
 
+import contracts  # noqa: F401 -- else pytest, which names modules after folders, takes the folder
 from local import packages
 from local.broker import Broker
 from local.database import Database
-from local.environment import process_environment
 from local.settings import Settings
-from local.throwaway import throwaway_settings
+from local.throwaway import installation_of_this_process
 
 CHECKOUT = Path(__file__).parent
 PACKAGES = CHECKOUT / ".local" / "packages"
 
-
-INSTALLATION = throwaway_settings(CHECKOUT)
-# Now, because the conftest modules of web already import what needs Django's settings.
-os.environ |= process_environment(INSTALLATION, os.environ) | {
-    "DJANGO_SETTINGS_MODULE": "web.settings"
-}
-django.setup()
+pytest_plugins = ["tests.distribution"]
 
 
 @pytest.fixture(scope="session")
 def installation() -> Settings:
     """Ports, passwords and addresses of this test run."""
-    return INSTALLATION
+    return installation_of_this_process(CHECKOUT)
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +47,3 @@ def database(installation: Settings) -> Iterator[Database]:
     cluster.start()
     yield cluster
     cluster.stop()
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(database: Database) -> None:
-    """Start PostgreSQL before pytest-django makes web's test database in it."""

@@ -1,6 +1,7 @@
 """One process of Warren, as the Procfile starts it, that can be ended in every way."""
 
 import json
+import shlex
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ class Process:
         self.stop()  # the children of a killed main process, which a container would not survive
         run = Daemon(f"{self.name}-{len(self._runs) + 1}", self._directory, signal.SIGTERM)
         self._runs.append(run)
-        command = f"cd '{CHECKOUT}' && {self._command}"
+        command = f"cd {shlex.quote(str(CHECKOUT))} && {self._command}"
         run.launch(["sh", "-c", command], self._environment | changes)
 
     def wait_until_ready(self) -> None:

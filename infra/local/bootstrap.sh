@@ -1,11 +1,11 @@
 #!/bin/sh
-# Puts uv, at one version, into the folder that is given, with nothing but the system's Python.
+# Puts uv, at the version that is given, into the checkout's .local, with nothing but the system's
+# Python.
 # No curl, no root: pip gets uv, and where Debian has cut pip out of Python, the distribution's
 # package of pip is unpacked first.
 set -eu
 
-folder=${1:?the folder to put uv into}
-version=${2:?the version of uv}
+version=${1:?the version of uv}
 
 fail() {
     printf '%s\n' "$@" >&2
@@ -26,14 +26,16 @@ find_python() {
 unpack_pip() {
     command -v apt-get > /dev/null || return 1
     mkdir -p "$folder/pip"
-    lists="-o Dir::State::lists=$folder/pip/lists -o Dir::Cache=$folder/pip/cache"
     (
         cd "$folder/pip"
         mkdir -p lists/partial cache/archives/partial
-        sandbox='-o APT::Sandbox::User=root' # else root's apt wants a folder that others may enter
-        apt-get -qq $sandbox download python3-pip-whl 2> /dev/null || {
-            apt-get -qq $sandbox $lists update
-            apt-get -qq $sandbox $lists download python3-pip-whl
+        sandbox='APT::Sandbox::User=root' # else root's apt wants a folder that others may enter
+        own_apt() {
+            apt-get -qq -o "$sandbox" -o "Dir::State::lists=$PWD/lists" -o "Dir::Cache=$PWD/cache" "$@"
+        }
+        apt-get -qq -o "$sandbox" download python3-pip-whl 2> /dev/null || {
+            own_apt update
+            own_apt download python3-pip-whl
         }
         dpkg-deb --extract python3-pip-whl_*.deb .
     ) >&2 && ls "$folder"/pip/usr/share/python-wheels/pip-*.whl
@@ -44,24 +46,31 @@ python=$(find_python)
     'Warren needs Python 3.11 or newer, and there is none.' \
     'Install it (on Debian 12 or Ubuntu 24.04: apt-get install python3), or use Docker:' \
     'docker compose up --wait'
+case $version in
+    *[!0-9.]*) fail "not a version of uv: $version" ;;
+esac
+
+# Relative to the checkout, so that what is removed here lies in it, whatever its path is.
+cd "$(dirname "$0")/../.."
+folder=.local/uv-$version
 
 export PIP_ROOT_USER_ACTION=ignore # a warning about system packages, which are not touched
 echo "getting uv $version" >&2
 rm -rf "$folder"
 mkdir -p "$folder"
 if "$python" -m venv "$folder/venv" > /dev/null 2>&1; then
-    install="$folder/venv/bin/python -m pip install"
+    set -- "$folder/venv/bin/python" -m pip install
 elif pip=$(unpack_pip); then
-    install="$python $pip/pip install --target $folder/packages"
+    set -- "$python" "$pip/pip" install --target "$folder/packages"
 else
     fail 'Python cannot make virtual environments here.' \
         'As root: apt-get install python3-venv. Then call make again.'
 fi
-$install --quiet --disable-pip-version-check "uv==$version" ||
+"$@" --quiet --disable-pip-version-check "uv==$version" ||
     fail "pip could not install uv $version; see its message above."
-for uv in "$folder/venv/bin/uv" "$folder/packages/bin/uv"; do
-    if [ -x "$uv" ]; then
-        touch "$uv" # for make, which compares its age with this script's
+for uv in venv/bin/uv packages/bin/uv; do
+    if [ -x "$folder/$uv" ]; then
+        touch "$folder/$uv" # for make, which compares its age with this script's
         ln -s "$uv" "$folder/uv"
     fi
 done

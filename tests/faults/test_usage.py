@@ -28,7 +28,7 @@ def test_all_that_may_grow_is_counted(stack: Stack, management: Management) -> N
     assert usage.processes["web"].processes == 3  # gunicorn and two workers
     for process in usage.processes.values():
         assert process.memory > 10_000_000
-        assert process.files > 5
+        assert process.files >= 3  # the standard ones, whatever it is connected to just now
     roles = {name.partition("/")[0] for name in usage.database_connections}
     assert {"warren", "mailer"} <= roles
     assert usage.broker_memory > 10_000_000

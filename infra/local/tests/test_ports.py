@@ -1,5 +1,7 @@
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +13,20 @@ def test_free_ports_are_different_and_free() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
     assert all(is_free(port) for port in ports)
+
+
+def test_a_port_that_one_process_chose_is_not_given_to_another() -> None:
+    first, second = free_ports(2)
+    other = f"""
+from local import ports
+ports.CANDIDATES = ({first}, {second})
+ports.free_ports(1)
+"""
+    asked = subprocess.run(
+        [sys.executable, "-c", other], capture_output=True, text=True, check=False
+    )
+
+    assert "There are no 1 free ports" in asked.stderr
 
 
 def test_a_port_in_use_is_named_with_its_variable_its_holder_and_the_way_out() -> None:

@@ -1,10 +1,14 @@
 """Ports on 127.0.0.1: whether they are free, who holds them, and free ones for tests."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from local.errors import LocalError
 
@@ -12,6 +16,7 @@ LISTENING = "0A"  # the state in /proc/net/tcp
 # Below the ports that the kernel hands to outgoing connections: one of those could otherwise take
 # the port of a server that is just being restarted.
 CANDIDATES = range(20000, 32000)
+_claims: list[IO[str]] = []  # open, and so locked, until this process ends
 
 
 def require_free(ports: Mapping[str, int]) -> None:
@@ -41,14 +46,28 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Choose different free ports, at random so that parallel runs hardly ever meet."""
+    """Choose different free ports, which no other process is given while this one lives."""
     found: list[int] = []
     for port in random.sample(CANDIDATES, len(CANDIDATES)):
         if len(found) == count:
             return found
-        if is_free(port):
+        if is_free(port) and _reserve(port):
             found.append(port)
     raise LocalError(f"There are no {count} free ports between 20000 and 32000.")
+
+
+def _reserve(port: int) -> bool:
+    """Claim a port among this user's processes, for it may be long until somebody listens."""
+    folder = Path(tempfile.gettempdir()) / f"warren-ports-{os.geteuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    claim = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def _by_whom(port: int) -> str:

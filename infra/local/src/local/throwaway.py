@@ -3,10 +3,17 @@
 import atexit
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from local.ports import free_ports
 from local.settings import PORTS, Settings
+
+
+@cache
+def installation_of_this_process(checkout: Path) -> Settings:
+    """Return the same one each time."""
+    return throwaway_settings(checkout)
 
 
 def throwaway_settings(checkout: Path) -> Settings:

@@ -1,7 +1,7 @@
 """Users see their own mails, and nothing of what was in them."""
 
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -128,7 +128,7 @@ def test_mails_are_filtered_by_state(user: User, api: APIClient) -> None:
     assert refused.json()["errors"][0]["field"] == "state"
 
 
-@pytest.mark.parametrize("mail_id", [str(uuid4()), "-" * 36, "x"])
+@pytest.mark.parametrize("mail_id", [str(UUID(int=1)), "-" * 36, "x"])
 def test_a_mail_that_does_not_exist_is_not_found(api: APIClient, mail_id: str) -> None:
     answer = api.get(f"/api/v1/mails/{mail_id}")
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
