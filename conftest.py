@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 
 import contracts  # noqa: F401 -- else pytest, which names modules after folders, takes the folder
 from local import packages
@@ -20,6 +22,14 @@ CHECKOUT = Path(__file__).parent
 PACKAGES = CHECKOUT / ".local" / "packages"
 
 pytest_plugins = ["tests.distribution"]
+# How long an example takes is a matter of what else the machine does. Fixtures serve all examples
+# of a test: those that need a clean state make it themselves.
+hypothesis.settings.register_profile(
+    "warren",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("warren")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,9 +34,15 @@ SETTINGS = {
     "JOB_RETRY_FIRST": "0.2",
     "JOB_RETRY_LONGEST": "0.5",
     "OUTBOX_LEASE": "5",
+    "REPORT_INTERVAL": "1",
+    "RECONCILE_INTERVAL": "1",
+    "RECONCILE_AFTER": "5",  # reports come late on a busy machine
     "COMPUTE_MODULES": "staged_computations",
     "PYTHONPATH": str(Path(__file__).parent / "extra"),
 }
+
+# Seconds for which a process of web that knows of an outage refuses requests unasked, and a little.
+OUTAGE_PAUSE = 1.2
 
 # Web publishes nothing itself, and so has no user of the broker.
 NOBODY = "amqp://127.0.0.1:1/warren"
@@ -103,11 +110,19 @@ class Stack:
         self.heal()
         poll(lambda: self.rows("SELECT name FROM jobs_computation"), what="catalogue")
 
+    def start_database(self) -> None:
+        """Start it, and wait until each of web's processes looks again instead of refusing."""
+        self.database.start()
+        looks_again = time.monotonic() + OUTAGE_PAUSE
+        poll(lambda: time.monotonic() > looks_again, what="end of the pause")
+
     def heal(self) -> None:
         """Bring back whatever a test has ended or frozen."""
-        for server in (self.broker, self.database):
-            server.resume()
-            server.start()
+        self.broker.resume()
+        self.broker.start()
+        self.database.resume()
+        if not self.database.running:
+            self.start_database()
         self.smtp.open()
         for process in self.plain:
             if not process.running:

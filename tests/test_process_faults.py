@@ -102,7 +102,6 @@ def test_results_wait_while_the_database_is_away(
 
     gate.release()
     poll(lambda: wire.waiting("web.results"), what="waiting result")
-    healed.database.start()
-    healed.web.wait_until_ready()  # a process that knows of the outage looks once a second
+    healed.start_database()
     assert user.job(job_id, wait=30)["state"] == "succeeded"
     assert user.job(user.submit("add", x=1, y=2), wait=30)["result"] == 3

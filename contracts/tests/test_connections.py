@@ -27,7 +27,7 @@ def test_a_connection_whose_end_only_an_acknowledgement_has_met_is_noticed(broke
         consumer.connection = connection
         consumer.task_consumer = connection.Consumer(auto_declare=False)
         consumer.task_consumer.channel.callbacks["tag"] = print
-        consumer._consuming, consumer._stranded = True, Stranded()
+        consumer._consuming, consumer._stranded = True, Stranded(60)
         consumer.pool = SimpleNamespace(num_processes=1)
         consumer.listen()
         below: Any = connection.connection

@@ -16,7 +16,7 @@ from kombu import compression
 from kombu.exceptions import DecodeError
 
 from contracts.headers import may_be_dead_lettered
-from contracts.liveness import INTERVAL, LivenessFile
+from contracts.liveness import LivenessFile
 from contracts.pauses import Pauses
 from contracts.results import REFUSED_SUFFIX
 from contracts.stranded import Stranded
@@ -51,8 +51,8 @@ class StrictConsumer(Consumer):
         _refuse_compression()
         self._pauses = Pauses(LONGEST_PAUSE)
         self._consuming = self._ending = False
-        self._stranded = Stranded()
         super().__init__(*args, **options)
+        self._stranded = Stranded(self.app.conf.task_start_timeout)
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # no type in the stubs
         """Celery's steps without the one that declares 28 queues for countdowns: none is sent."""
@@ -204,10 +204,12 @@ class Liveness(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Begin."""
-        worker.timer.call_repeatedly(INTERVAL, self._beat, (worker,), priority=10)
+        interval = worker.app.conf.report_interval
+        self._beats = worker.timer.call_repeatedly(interval, self._beat, (worker,), priority=10)
 
     def stop(self, worker: Any) -> None:
-        """End: a stopped worker is not alive."""
+        """End: a stopped worker is not alive, also while its pool still ends."""
+        self._beats.cancel()
         self._file.remove()
 
     def terminate(self, worker: Any) -> None:

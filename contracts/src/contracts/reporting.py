@@ -12,13 +12,18 @@ from celery import bootsteps
 from celery.worker import state
 
 from contracts.results import WorkerReport
+from contracts.settings import Environment
 
 log = structlog.get_logger("warren.reporting")
 
-REPORT_INTERVAL = 5.0  # seconds between two reports of a worker
 AGAIN_IN = 10.0  # seconds until what the broker did not take is told again, at the latest
 CHECK_INTERVAL = 60.0  # seconds between two looks at what a worker needs
 CHECK_PATIENCE = 3.0  # seconds for which a report waits for a look
+
+
+def report_interval(env: Environment) -> float:
+    """Read how many seconds lie between two reports of a worker; web has to know it, too."""
+    return env.seconds("REPORT_INTERVAL", default=5.0, minimum=0.5, maximum=10.0)
 
 
 def teller(
@@ -108,8 +113,13 @@ class Check:
         self._found = self._look()
 
 
-def reporter(service: str, looks: Mapping[str, Callable[[], str]]) -> type[bootsteps.StartStopStep]:
-    """Make the step that reports what a worker holds, and how it finds what it needs."""
+def reporter(
+    service: str, interval: float, looks: Mapping[str, Callable[[], str]]
+) -> type[bootsteps.StartStopStep]:
+    """Make the step that reports what a worker holds, and how it finds what it needs.
+
+    ``interval`` is in seconds.
+    """
     checks = {name: Check(look) for name, look in looks.items()}
 
     def describe(node: str) -> WorkerReport:
@@ -122,4 +132,4 @@ def reporter(service: str, looks: Mapping[str, Callable[[], str]]) -> type[boots
             checks=words,
         )
 
-    return teller(f"{service}.report", REPORT_INTERVAL, describe)
+    return teller(f"{service}.report", interval, describe)

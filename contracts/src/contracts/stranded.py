@@ -11,13 +11,14 @@ import structlog
 from celery.worker import state
 
 log = structlog.get_logger("warren.stranded")
-PATIENCE = 15.0  # seconds for which a process may be idle while a task waits
 
 
 class Stranded:
     """Finds such tasks, and gives them back to the queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        """Begin; for ``patience`` seconds a process may be idle while a task waits."""
+        self._patience = patience
         self._since: dict[Any, float] = {}
 
     def give_back(self, pool: Any) -> None:
@@ -27,7 +28,7 @@ class Stranded:
         waiting = state.reserved_requests - state.active_requests if idle else ()
         self._since = {request: self._since.get(request, now) for request in waiting}
         for request, since in self._since.items():
-            if now - since > PATIENCE:
+            if now - since > self._patience:
                 log.warning("task was not begun", task=request.name, task_id=request.id)
                 request.reject(requeue=True)
                 state.task_ready(request)

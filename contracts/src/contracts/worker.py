@@ -18,16 +18,17 @@ from contracts import logging as warren_logging
 from contracts import topology, wire
 from contracts.consumer import SOCKET_TIMEOUTS, Liveness
 from contracts.errors import MissingTopologyError, SettingsError
-from contracts.reporting import reporter
+from contracts.reporting import report_interval, reporter
 from contracts.settings import Environment
 from contracts.stopping import Stopping
 
 log = structlog.get_logger("warren.worker")
 
+HEARTBEAT = 10  # seconds
 BROKER = {
     # A peer that vanished without a word counts as gone after two heartbeats (and half a one, for
     # that is how often Celery looks): 25 seconds.
-    "broker_heartbeat": 10,
+    "broker_heartbeat": HEARTBEAT,
     "broker_connection_timeout": 4.0,
     # Where nobody looks at heartbeats, as in the pool's processes.
     "broker_transport_options": SOCKET_TIMEOUTS,
@@ -82,6 +83,9 @@ class WorkerSettings:
     log_level: str
     concurrency: int
     shutdown_timeout: float
+    report_interval: float
+    heartbeat: int
+    start_timeout: float
 
     @classmethod
     def read(cls, env: Environment, *, concurrency: int) -> "WorkerSettings":
@@ -95,6 +99,9 @@ class WorkerSettings:
             ),
             concurrency=env.integer("CONCURRENCY", default=concurrency, minimum=1),
             shutdown_timeout=env.seconds("SHUTDOWN_TIMEOUT", default=20.0),
+            report_interval=report_interval(env),
+            heartbeat=env.integer("BROKER_HEARTBEAT", default=HEARTBEAT, minimum=1),
+            start_timeout=env.seconds("TASK_START_TIMEOUT", default=15.0, minimum=1.0),
         )
 
 
@@ -136,13 +143,16 @@ def create_app(
             "task_default_routing_key": f"{service}.unnamed",
             "worker_concurrency": settings.concurrency,
             "worker_soft_shutdown_timeout": settings.shutdown_timeout,
+            "broker_heartbeat": settings.heartbeat,
             "liveness_file": settings.liveness_file,
+            "report_interval": settings.report_interval,
+            "task_start_timeout": settings.start_timeout,
         }
         | overrides
     )
     app.steps["worker"].add(Liveness)
     app.steps["worker"].add(Stopping)
-    app.steps["consumer"].add(reporter(service, checks or {}))
+    app.steps["consumer"].add(reporter(service, settings.report_interval, checks or {}))
     _log_as(service, settings)
     return app
 

@@ -59,8 +59,8 @@ def test_sigterm_to_the_whole_process_group_does_the_same(
 def test_a_worker_that_stops_is_heard_by_the_broker_to_the_end(
     client: Client, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(SHUTDOWN_TIMEOUT="60")
-    task_id = client.compute("sleep", {"seconds": 30})  # longer than the broker waits for a sign
+    worker = start_worker(SHUTDOWN_TIMEOUT="60", BROKER_HEARTBEAT="3")
+    task_id = client.compute("sleep", {"seconds": 9})  # longer than the broker waits for a sign
     client.until_state(task_id, TaskState.STARTED)
 
     assert worker.terminate() == 0
@@ -88,7 +88,7 @@ def test_a_worker_whose_result_cannot_be_delivered_stops_all_the_same(
 def test_a_worker_without_a_broker_stops(
     broker: Broker, client: Client, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(SHUTDOWN_TIMEOUT="1")
+    worker = start_worker(SHUTDOWN_TIMEOUT="1", BROKER_HEARTBEAT="2")
     broker.pause()
     try:
         worker.wait_for_line("broker not reachable")

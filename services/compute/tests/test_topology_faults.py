@@ -111,9 +111,10 @@ def test_a_result_waits_until_it_can_be_delivered(
 
 
 def test_a_memory_alarm_takes_no_run_away(
-    client: Client, worker: WorkerProcess, broker: Broker
+    client: Client, start_worker: StartWorker, broker: Broker
 ) -> None:
-    task_id = client.compute("sleep", {"seconds": 30})  # longer than the broker waits for a sign
+    worker = start_worker(BROKER_HEARTBEAT="3")
+    task_id = client.compute("sleep", {"seconds": 9})  # longer than the broker waits for a sign
     client.until_state(task_id, TaskState.STARTED)
     broker.raise_memory_alarm()
     try:
@@ -121,7 +122,7 @@ def test_a_memory_alarm_takes_no_run_away(
     finally:
         broker.clear_memory_alarm()
 
-    assert client.outcome(task_id).result == 30
+    assert client.outcome(task_id).result == 9
     assert works(client)
     assert client.states(task_id) == [(TaskState.STARTED, 1), (TaskState.SUCCESS, 1)]
     assert "Connection to broker lost" not in worker.log

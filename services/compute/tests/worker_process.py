@@ -29,6 +29,8 @@ class WorkerProcess:
                     "BROKER_URL": url,
                     "CONCURRENCY": "1",
                     "SHUTDOWN_TIMEOUT": "2",
+                    "REPORT_INTERVAL": "1",
+                    "TASK_START_TIMEOUT": "4",
                     "COMPUTE_MODULES": "own_computations",
                     "COMPUTE_TIME_LIMIT_GRACE": "1",
                     **environment,

@@ -123,4 +123,5 @@ def worker_settings(broker_url: str, ledger_url: str, smtp_port: int) -> dict[st
         "MAIL_FROM": MAIL_FROM,
         "CONCURRENCY": "2",
         "SHUTDOWN_TIMEOUT": "600",  # longer than any test waits
+        "REPORT_INTERVAL": "1",
     }

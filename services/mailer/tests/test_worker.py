@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from contracts.results import TaskError, TaskState
@@ -152,40 +151,6 @@ def test_a_malformed_request_comes_home_as_a_failure_and_as_a_dead_letter(
     assert event.error.type == "MalformedMessageError"
     assert said in event.error.message
     assert web.await_dead_letter(task_id).headers["x-first-death-reason"] == "rejected"
-
-
-TASK = {"id": str(uuid.uuid4()), "task": SEND_EMAIL.name}
-REQUEST = msgspec.json.encode([[], SEND_EMAIL.encode(MAIL), {}])
-
-
-@pytest.mark.parametrize(
-    ("body", "headers"),
-    [
-        pytest.param(b"{not json", TASK, id="no JSON"),
-        pytest.param(b"{not json", {}, id="neither JSON nor headers"),
-        pytest.param(b"[[], {}, {}]", {}, id="no headers"),
-        pytest.param(b'"planted"', TASK, id="a string"),
-        pytest.param(b"[[], {}]", TASK, id="a list too short"),
-        pytest.param(b"[[], [], {}]", TASK, id="arguments that are no object"),
-        pytest.param(b"[[], null, {}]", TASK, id="no arguments"),
-        pytest.param(REQUEST.replace(b"[[]", b"[7", 1), TASK, id="wrong positional arguments"),
-        pytest.param(REQUEST[:-3] + b"7]", TASK, id="wrong options"),
-        pytest.param(REQUEST, TASK | {"task": "mailer.unheard_of"}, id="an unknown task"),
-        pytest.param(REQUEST, TASK | {"task": 42}, id="a task name that is none"),
-        pytest.param(REQUEST, TASK | {"id": "1"}, id="an id that is none"),
-        pytest.param(REQUEST, TASK | {"eta": "planted"}, id="a wrong time"),
-        pytest.param(REQUEST, TASK | {"timelimit": [1, 2, 3]}, id="wrong time limits"),
-        pytest.param(REQUEST, TASK | {"retries": "many"}, id="a wrong count of retries"),
-    ],
-)
-def test_what_is_no_request_becomes_a_dead_letter(
-    web: Web, worker: WorkerProcess, body: bytes, headers: dict[str, object]
-) -> None:
-    correlation_id = str(uuid.uuid4())
-    web.publish(body, headers, correlation_id=correlation_id)
-    dead = web.await_dead_letter(correlation_id)
-    assert dead.body == body.decode()
-    assert dead.headers["x-first-death-queue"] == "mailer"
 
 
 def test_the_log_tells_of_each_run_but_gives_nothing_away(

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from contracts import logging as warren_logging
-from contracts.reporting import REPORT_INTERVAL
+from contracts.reporting import report_interval
 from contracts.settings import PRODUCTION, Environment
 from contracts.worker import broker_url
 from web.database import connection_settings
@@ -63,7 +63,7 @@ OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=20)
 # published again. Between looks nobody sees that the reconciler lives; and what has just been given
 # to a worker is in none of its reports until the next.
 RECONCILE_INTERVAL = env.seconds("RECONCILE_INTERVAL", default=5, maximum=10)
-RECONCILE_AFTER = env.seconds("RECONCILE_AFTER", default=12, minimum=2 * REPORT_INTERVAL)
+RECONCILE_AFTER = env.seconds("RECONCILE_AFTER", default=12, minimum=2 * report_interval(env))
 # Seconds by which tasks published later have to be ahead of one, for it to be lost although its
 # queue is not empty; and after how many times of being published again it fails.
 RECONCILE_OVERTAKEN = env.seconds("RECONCILE_OVERTAKEN", default=600)

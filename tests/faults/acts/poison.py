@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+from contracts.tasks import TASKS
 from contracts.topology import SERVICES
 from tests.faults.catalogue import QUEUES, Act, fault
 from tests.faults.stage import Stage
+from tests.forgery import Forger
+from tests.intrusion import ARGUMENTS
 from tests.wire import Wire
 
 GROUP = "poison"
@@ -88,6 +91,22 @@ def _random(queue: str) -> Act:
 
 for _queue in QUEUES:
     fault(GROUP, f"10,000 random bodies on {_queue}", quick=_queue == "compute")(_random(_queue))
+
+
+def _forged(task: str) -> Act:
+    def act(stage: Stage) -> None:
+        count = BODIES if stage.long else FEWER
+        with _landing(stage, count) as wire:
+            seed = stage.random.getrandbits(32)
+            for forgery in Forger(seed, task, ARGUMENTS[task]).forge(count):
+                properties = {"correlation_id": forgery.marker} | forgery.properties
+                wire.publish(forgery.body, task, forgery.headers, **properties)
+
+    return act
+
+
+for _task in TASKS:
+    fault(GROUP, f"10,000 forged messages of {_task}")(_forged(_task))
 
 
 @fault(GROUP, "one of each kind of malformed message", quick=True)

@@ -135,7 +135,7 @@ def _diagnose(corpse: Corpse) -> tuple[str, str]:
         return MALFORMED, f"its properties cannot be read: {problem}"
     if corpse.exchange == topology.TASKS.name:  # by way of its alternate exchange
         return UNROUTED, f"no queue is bound to {corpse.routing_key!r}"
-    reason = storable_text(corpse.death.get("reason", MISPLACED))
+    reason = storable_text(corpse.death.get("reason") or MISPLACED)
     if reason == CRASHED:
         return reason, f"crashed its worker {topology.TASK_DELIVERY_LIMIT + 1} times"
     if reason not in ("rejected", MISPLACED):

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -55,9 +55,7 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize(("endings", "state"), HISTORIES.items())
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(seed=st.integers(), cuts=st.lists(st.integers(0, 30), max_size=6))
 def test_any_order_repetition_and_batching_of_a_history_ends_in_its_state(
     endings: tuple[TaskState | None, ...], state: str, job: Job, seed: int, cuts: list[int]

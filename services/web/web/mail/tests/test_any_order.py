@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.results import TaskEvent, TaskState
@@ -26,9 +26,7 @@ HISTORY = st.lists(st.lists(st.tuples(WHICH, KINDS, ATTEMPTS), min_size=1, max_s
 
 
 @pytest.mark.django_db
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100)
 @given(batches=HISTORY)
 def test_results_in_any_order_end_in_the_right_state(
     batches: list[list[tuple[int, tuple[str, bool], int]]],

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from web.jobs.tests.factories import make_job, make_user
@@ -112,8 +112,9 @@ BODIES = st.one_of(st.binary(), st.sampled_from([DEEP, b"[[], {}, {}]", b"null",
 EXCHANGES = st.sampled_from(["warren.dead", "warren.tasks", "warren.unrouted", ""]) | TEXT
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(headers=HEADERS, properties=PROPERTIES, body=BODIES, key=TEXT, exchange=EXCHANGES)
+@example({"x-death": [{"reason": ""}]}, {}, b"", "", "warren.dead")
 def test_whatever_a_message_holds_it_is_stored_and_can_be_shown(
     headers: dict[str, Any], properties: dict[str, Any], body: bytes, key: str, exchange: str
 ) -> None:

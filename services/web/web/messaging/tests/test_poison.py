@@ -18,7 +18,7 @@ from web.messaging.tests.arriving import publish, succeed
 from web.messaging.tests.running import poll, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BODIES = 3000
+BODIES = 500
 SEED = 20_261
 
 

@@ -7,13 +7,11 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 HUGE = 5 * 2**20  # bytes
 DEEP = 100_000  # levels
 BOMB = 1024  # MiB, once it is unpacked
-BATCH = 250
 NAMES = ("eta", "expires", "timelimit", "retries", "id", "root_id", "parent_id", "task", "shadow")
 MORE_NAMES = ("stamped_headers", "stamps", "group", "groups", "ignore_result", "argsrepr", "lang")
 COUNTERS = ("x-delivery-count", "replaced_task_nesting", "group_index", "request_id", "compression")
@@ -36,7 +34,7 @@ class Forger:
 
     def __init__(self, seed: int, task: str, payload: dict[str, Any]) -> None:
         """Begin; ``task`` and ``payload`` are what a right message would have."""
-        self._random = random.Random(seed)  # noqa: S311 -- it has to be the same each time
+        self._random = random.Random(seed)
         self._task = task
         self._payload = payload
 
@@ -46,12 +44,6 @@ class Forger:
         yield from (self._huge(), self._deep(), self._bomb(), self._later())
         for _ in range(count - 4):
             yield self._random.choice((*ways, self._wrong_encoding, self._options))()
-
-    def batches(self, count: int) -> Iterator[tuple[Forgery, ...]]:
-        """Make so many messages, a few at a time."""
-        messages = self.forge(count)
-        while batch := tuple(islice(messages, BATCH)):
-            yield batch
 
     def value(self, depth: int = 2) -> Any:
         """Make any JSON value."""
