@@ -10,6 +10,7 @@ from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from local.database import Database
+from web.messaging.tests.running import poll
 from web.postgresql import connection as patient
 from web.postgresql import outage as outages
 from web.postgresql.base import DatabaseWrapper
@@ -31,9 +32,19 @@ def one_connection() -> Iterator[None]:
     connection.close()
     DatabaseWrapper(connection.settings_dict, connection.alias).close_pool()
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
+        poll(lambda: not others(other), "end of the connections that were closed")
         other.execute(limit.format(2))  # one of them is this one
         yield
         other.execute(limit.format(-1))
+
+
+def others(connected: psycopg.Connection) -> list[Any]:
+    """Connections to the test's database, but this one; some may be about to end."""
+    query = (
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return connected.execute(query).fetchall()
 
 
 def ask() -> Any:
