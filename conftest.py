@@ -3,6 +3,7 @@
 Every process of pytest-xdist has servers of its own.
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,16 +40,21 @@ def installation() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def broker(installation: Settings) -> Iterator[Broker]:
+def broker(
+    installation: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
     """Run a RabbitMQ node; tests isolate themselves by a vhost."""
     node = Broker(installation.broker, packages.rabbitmq(PACKAGES, print))
     node.start()
     yield node
     node.stop()
+    shutil.copy(node.log, tmp_path_factory.getbasetemp() / "rabbitmq.log")
 
 
 @pytest.fixture(scope="session")
-def database(installation: Settings) -> Iterator[Database]:
+def database(
+    installation: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
     """Run a PostgreSQL cluster with the roles of web and mailer, which may make databases."""
     roles = tuple(replace(role, creates_databases=True) for role in installation.database.roles)
     cluster = Database(
@@ -57,3 +63,12 @@ def database(installation: Settings) -> Iterator[Database]:
     cluster.start()
     yield cluster
     cluster.stop()
+    shutil.copy(cluster.log, tmp_path_factory.getbasetemp() / "postgresql.log")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Say where the logs are, if anybody may want them."""
+    if exitstatus == pytest.ExitCode.TESTS_FAILED and (folder := config.option.basetemp):
+        terminalreporter.write_line(f"The logs of all processes are in {folder}.")
