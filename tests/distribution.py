@@ -10,8 +10,8 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
 STACKS = 2
-# Modules that wait long for workers of their own come before the many short ones.
-FIRST = ("services/mailer/", "services/compute/")
+# Modules that wait long, for workers or outages of their own, come before the many short ones.
+FIRST = ("services/mailer/", "services/compute/", "services/web/web/messaging/")
 
 
 class Distribution(LoadScopeScheduling):  # type: ignore[misc]

@@ -1,6 +1,9 @@
 """Services know the contracts and themselves; the contracts know no service."""
 
 import ast
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -50,6 +53,24 @@ def test_a_service_imports_the_contracts_and_itself_only(service: str) -> None:
     for path in paths:
         strangers = (imported(path) & OURS) - {service} - MAY_KNOW[service]
         assert not strangers, f"{path.relative_to(CHECKOUT)} imports {strangers}"
+
+
+def test_the_contracts_are_tested_without_django_and_without_a_server() -> None:
+    program = """
+import sys
+import pytest
+from local.throwaway import installation_of_this_process
+
+assert pytest.main(["-q", "-p", "no:cacheprovider", "contracts/tests/test_tasks.py"]) == 0
+assert "django.conf" not in sys.modules
+assert installation_of_this_process.cache_info().currsize == 0
+"""
+    environment = {"PATH": os.environ["PATH"]}
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def locked_dependencies(package: str) -> set[str]:

@@ -20,6 +20,14 @@ def test_one_version_of_uv_makes_every_environment() -> None:
     assert all(found.values()), found
 
 
+def test_every_stage_that_the_forge_calls_is_one_of_the_build_scripts() -> None:
+    script = (CHECKOUT / ".ci/run").read_text()
+    workflow = (CHECKOUT / ".github/workflows/checks.yml").read_text()
+    stages = re.findall(r"^(\w+)\(\) \{$", script, re.MULTILINE)
+    assert stages == ["lint", "test", "faults", "containers"]
+    assert re.findall(r"run: \.ci/run (\w+)$", workflow, re.MULTILINE) == stages
+
+
 def test_the_images_name_the_version_of_the_code() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     dockerfiles = (f"services/{service}/Dockerfile" for service in SERVICES)
