@@ -40,9 +40,7 @@ def installation() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def broker(
-    installation: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Broker]:
+def broker(installation: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """Run a RabbitMQ node; tests isolate themselves by a vhost."""
     node = Broker(installation.broker, packages.rabbitmq(PACKAGES, print))
     node.start()
