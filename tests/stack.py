@@ -20,6 +20,7 @@ from local.supervisor import read_procfile
 
 from . import broker_users
 from .management import Management
+from .measuring import coverage_settings
 from .polling import DEADLINE, poll
 from .process import CHECKOUT, Process
 from .smtp_server import SmtpServer
@@ -65,7 +66,9 @@ class Stack:
         self.settings = settings
         self.broker = broker
         self.database = database
-        self.environment = process_environment(settings, os.environ) | SETTINGS
+        self.environment = (
+            process_environment(settings, os.environ) | SETTINGS | coverage_settings()
+        )
         self.smtp = SmtpServer(settings.ports["SMTP_PORT"])
         commands = read_procfile(CHECKOUT / "Procfile")
 

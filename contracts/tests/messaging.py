@@ -11,6 +11,7 @@ from typing import Any
 from contracts import topology
 from contracts.results import TaskState
 from contracts.tasks import RUN_COMPUTATION
+from tests.measuring import coverage_settings
 from tests.polling import poll
 from tests.wire import Copy, Wire
 
@@ -42,7 +43,7 @@ class BareWorker:
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, str(PROGRAM), pool],
-                env={"PATH": os.environ["PATH"], "BROKER_URL": url},
+                env={"PATH": os.environ["PATH"], "BROKER_URL": url, **coverage_settings()},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from tests.measuring import coverage_settings
+
 from .client import PATIENCE, Client
 
 OWN_PACKAGE = Path(__file__).parent / "own_package"
@@ -33,6 +35,7 @@ class WorkerProcess:
                     "TASK_START_TIMEOUT": "4",
                     "COMPUTE_MODULES": "own_computations",
                     "COMPUTE_TIME_LIMIT_GRACE": "1",
+                    **coverage_settings(),
                     **environment,
                 },
                 cwd=log.parent,

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.measuring import coverage_settings
+
 from .waiting import wait_for
 
 COMMAND = (sys.executable, "-m", "mailer")
@@ -22,7 +24,7 @@ class WorkerProcess:
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
-                env={"PATH": os.environ["PATH"], **settings},
+                env={"PATH": os.environ["PATH"], **coverage_settings(), **settings},
                 cwd=log.parent,
                 stdout=output,
                 stderr=subprocess.STDOUT,
