@@ -16,7 +16,7 @@ PORTS = ("WEB_PORT", "TLS_PORT")
 # No more of the test run's environment, which holds settings of Warren that are not the user's.
 INHERITED = ("PATH", "HOME", "XDG_RUNTIME_DIR")
 # Versions other than the pinned ones.
-VERSIONS = ("NGINX_VERSION", "PYTHON_VERSION", "RABBITMQ_VERSION")
+VERSIONS = ("MAILPIT_VERSION", "NGINX_VERSION", "PYTHON_VERSION", "RABBITMQ_VERSION")
 # What .env says in development, and short patience with what is to be interrupted.
 SETTINGS = {"COMPOSE_PROFILES": "dev", "WARREN_ENVIRONMENT": "development", "SHUTDOWN_TIMEOUT": "3"}
 
