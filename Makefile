@@ -6,7 +6,9 @@ UV := .local/uv-$(UV_VERSION)/uv
 BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 LOCAL := $(BIN)/python -m local
+# A folder for each run, with the logs of all that it started; of older ones the last two stay.
 TEST_FILES := .local/tests
+PYTEST = mkdir -p $(TEST_FILES) && PYTEST_DEBUG_TEMPROOT=$(TEST_FILES) $(BIN)/pytest
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
@@ -27,14 +29,14 @@ demo: $(ENVIRONMENT) ## Start everything, show the main job by real HTTP, stop e
 	@$(LOCAL) demo
 
 test: $(ENVIRONMENT) ## Run every test, several at a time; ARGS='-k outbox' goes to pytest
-	@$(BIN)/pytest -n 4 --basetemp=$(TEST_FILES) $(ARGS)
+	@$(PYTEST) -n 4 $(ARGS)
 
 coverage: $(ENVIRONMENT) ## The same, then the share of lines and branches that tests run, and the lowest
-	@$(BIN)/pytest -n 4 --basetemp=$(TEST_FILES) --cov --cov-report= $(ARGS)
+	@$(PYTEST) -n 4 --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report --sort=cover --skip-empty | sed -n '1,12p;$$p'
 
 test-compose: $(ENVIRONMENT) ## Build the images and test them; needs a Docker engine
-	@$(BIN)/pytest tests/compose -m compose $(ARGS)
+	@$(PYTEST) tests/compose -m compose $(ARGS)
 
 faults: $(ENVIRONMENT) ## Break everything under load, and count what is lost: ARGS='--only RabbitMQ'
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -68,5 +68,6 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
     """Say where the logs are, if anybody may want them."""
-    if exitstatus == pytest.ExitCode.TESTS_FAILED and (folder := config.option.basetemp):
-        terminalreporter.write_line(f"The logs of all processes are in {folder}.")
+    if exitstatus == pytest.ExitCode.TESTS_FAILED:
+        folder = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+        terminalreporter.write_line(f"The logs of all processes are in {folder}")
