@@ -62,7 +62,7 @@ import pytest
 from local.throwaway import installation_of_this_process
 
 assert pytest.main(["-q", "-p", "no:cacheprovider", "contracts/tests/test_tasks.py"]) == 0
-assert "django.conf" not in sys.modules
+assert "web.settings" not in sys.modules
 assert installation_of_this_process.cache_info().currsize == 0
 """
     environment = {"PATH": os.environ["PATH"]}

@@ -14,12 +14,15 @@ from local.throwaway import installation_of_this_process
 
 # Now, because web's modules, which the tests import, read Django's settings.
 INSTALLATION = installation_of_this_process(Path(__file__).parents[2])
-os.environ |= process_environment(INSTALLATION, os.environ) | {
-    "DJANGO_SETTINGS_MODULE": "web.settings"
-}
+os.environ |= process_environment(INSTALLATION, os.environ)
+os.environ["DJANGO_SETTINGS_MODULE"] = "web.settings"
 django.setup()
+# Else the processes of pytest-xdist would inherit it, and read the settings before their own ports.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 
-from web.accounts.hashing import Argon2  # noqa: E402 -- after the settings
+from django.db import connections  # noqa: E402 -- after the settings
+
+from web.accounts.hashing import Argon2  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,6 +35,13 @@ def _no_database_unless_asked_for(django_db_blocker: DjangoDbBlocker) -> Iterato
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(database: Database) -> None:
     """Start PostgreSQL before pytest-django makes web's test database in it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_connection_left_open() -> Iterator[None]:
+    """Close them, for the tests of another service may stop the database before web's next ones."""
+    yield
+    connections.close_all()
 
 
 @pytest.fixture(scope="session", autouse=True)
