@@ -19,13 +19,18 @@ log = structlog.get_logger("web.unrouted")
 def take_back(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
     """Put tasks back into the outbox, inside of the collector's transaction; return the rest.
 
-    A task that waits there already, because it was delivered twice, is not put there again.
+    A task that waits there already, because it was delivered twice, is not put there again. The
+    message that has just come back does not count: its relay may not have deleted it yet.
     """
     tasks = {letter.task_id: letter for letter in letters if _will_be_wanted(letter)}
     if not tasks:
         return list(letters)
     waiting = OutboxMessage.objects.filter(task_id__in=tasks, last_refusal__gt="")
-    known = set(waiting.values_list("task_id", flat=True))
+    known = {
+        task_id
+        for task_id, pk in waiting.values_list("task_id", "pk")
+        if tasks[task_id].headers.get("outbox_id") != str(pk)
+    }
     new = [_message(letter) for task_id, letter in tasks.items() if task_id not in known]
     OutboxMessage.objects.bulk_create(new)
     return [letter for letter in letters if not _will_be_wanted(letter)]
