@@ -32,8 +32,8 @@ test: $(ENVIRONMENT) ## Run every test, several at a time; ARGS='-k outbox' goes
 	@$(PYTEST) -n 4 $(ARGS)
 
 coverage: $(ENVIRONMENT) ## The same, then the share of lines and branches that tests run, and the lowest
-	@$(PYTEST) -n 4 --cov --cov-report= $(ARGS)
-	@$(BIN)/coverage report --sort=cover --skip-empty | sed -n '1,12p;$$p'
+	@$(PYTEST) -n 4 --cov --cov-report= $(ARGS); status=$$?; \
+		$(BIN)/coverage report --sort=cover --skip-empty | sed -n '1,12p;/^TOTAL/p'; exit $$status
 
 test-compose: $(ENVIRONMENT) ## Build the images and test them; needs a Docker engine
 	@$(PYTEST) tests/compose -m compose $(ARGS)
