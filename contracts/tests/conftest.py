@@ -24,8 +24,10 @@ def worker(
         topology.declare(wire.connection)
         log = tmp_path_factory.mktemp("bare") / "worker.log"
         started = BareWorker(url, wire, log, request.param)
-        yield started
-        assert started.alive, started.log
-        started.process.kill()
-        started.process.wait()
+        try:
+            started.wait_until_ready()
+            yield started
+            assert started.alive, started.log
+        finally:
+            started.kill()
     broker.delete_vhost(vhost)

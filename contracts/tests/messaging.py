@@ -35,7 +35,7 @@ class BareWorker:
     """A worker process, with a client in web's place."""
 
     def __init__(self, url: str, wire: Wire, log: Path, pool: str) -> None:
-        """Start it, and wait until it works."""
+        """Start it without waiting."""
         self._wire = wire
         self._log = log
         self._results: list[Copy] = []
@@ -47,7 +47,20 @@ class BareWorker:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        poll(lambda: " ready." in self.log, what="ready worker", explain=lambda: self.log)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it works."""
+        poll(
+            lambda: " ready." in self.log or not self.alive,
+            what="ready worker",
+            explain=lambda: self.log,
+        )
+        assert self.alive, self.log
+
+    def kill(self) -> None:
+        """End it whatever it does; its children end with it."""
+        self.process.kill()
+        self.process.wait()
 
     @property
     def log(self) -> str:
