@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import httpx
 
+from .polling import poll
+
 RIGHTS = ("configure", "write", "read")
 
 
@@ -108,13 +110,21 @@ class Management:
         self.delete(f"connections/username/{quote(user)}")
 
     def memory(self) -> int:
-        """Count the bytes that the node uses."""
-        [node] = self.get("nodes?columns=mem_used")
-        return int(node["mem_used"])
+        """Count the bytes that the node uses (which it first does some seconds after its start)."""
+        return poll(lambda: self._node().get("mem_used", 0), what="count of the node's memory")
+
+    def has_memory_alarm(self) -> bool:
+        """Whether the node takes no messages for want of memory (it notes that every 5 s)."""
+        return bool(self._node().get("mem_alarm"))
 
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
+
+    def _node(self) -> dict[str, int]:
+        [node] = self.get("nodes?columns=mem_used,mem_alarm")
+        figures: dict[str, int] = node
+        return figures
 
     def _permissions(self, user: str) -> str:
         return f"permissions/{self._vhost}/{quote(user)}"

@@ -92,12 +92,9 @@ def test_a_relay_killed_before_it_heard_of_the_confirm_sends_nothing_twice_in_ef
 def test_requests_are_served_while_the_broker_is_out_of_memory(
     healed: Stack, user: Account, management: Management
 ) -> None:
-    def alarm() -> bool:
-        return bool(management.get("nodes")[0]["mem_alarm"])
-
     healed.broker.raise_memory_alarm()
     try:
-        healed.poll(alarm, bool, "memory alarm")
+        healed.poll(management.has_memory_alarm, bool, "memory alarm")
         jobs = submit_some(user)
         healed.poll(lambda: healed.rows(CLAIMED), bool, "message that the relay tries to publish")
         assert {user.job(job_id)["state"] for job_id in jobs} == {"queued"}

@@ -103,7 +103,7 @@ def test_both_servers_may_be_away(well: Stack) -> None:
 def test_an_alarm_of_the_broker_is_told(well: Stack, management: Management) -> None:
     well.broker.raise_memory_alarm()
     try:
-        poll(lambda: management.get("nodes")[0]["mem_alarm"], what="alarm")
+        poll(management.has_memory_alarm, what="alarm")
         found = diagnose(well, "alarms")
     finally:
         well.broker.clear_memory_alarm()
