@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
-from amqp.exceptions import ConsumerCancelled
 from celery import Celery
 from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
 
@@ -38,6 +37,7 @@ class Client:
         self.catalogues: list[Catalogue] = []
         self.dead: list[Message] = []
         self.reports: list[WorkerReport] = []
+        self._consumers: dict[str, Consumer] = {}
         self._connection = Connection(url, transport_options={"confirm_publish": True})
         self.connect()
 
@@ -52,7 +52,10 @@ class Client:
 
     def delete(self, entity: Exchange | Queue) -> None:
         """Delete an exchange or a queue by hand."""
-        with suppress(ConsumerCancelled), self._connection.channel() as channel:
+        # Else the broker would cancel the consumer, and say so in the middle of some later answer.
+        if consumer := self._consumers.pop(entity.name, None):
+            consumer.cancel()
+        with self._connection.channel() as channel:
             entity(channel).delete()
 
     def close(self) -> None:
@@ -153,17 +156,19 @@ class Client:
 
     def drain(self, seconds: float = 0.1) -> None:
         """Read what has come in."""
-        with suppress(TimeoutError, ConsumerCancelled):
+        with suppress(TimeoutError):
             self._connection.drain_events(timeout=seconds)
 
     def _consume(self, queue: Any, callback: Callable[[Message], None]) -> None:
-        Consumer(
+        consumer = Consumer(
             self._connection.channel(),
             [queue(self._connection)],
             on_message=callback,
             on_decode_error=lambda message, _: callback(message),
             no_ack=True,
-        ).consume()
+        )
+        consumer.consume()
+        self._consumers[queue.name] = consumer
 
     def _on_result(self, message: Message) -> None:
         body = message.body or ""
