@@ -13,6 +13,7 @@ from django.db import transaction
 from kombu import Message
 
 from contracts import topology
+from contracts.errors import MalformedMessageError
 from contracts.liveness import LivenessFile
 from contracts.results import (
     CATALOGUE_ROUTING_KEY,
@@ -35,16 +36,19 @@ from web.messaging.storable import storable_text
 
 log = structlog.get_logger("web.collector")
 REFUSED = "its header x-death is none of RabbitMQ's, which could not have dead-lettered it"
+OTHER_KEY = "its routing key is not the one that belongs to what its body says"
 
 
-@dataclass
-class Batch:
-    """What arrived together, sorted by kind."""
+Content = TaskEvent | DeadLetter | Catalogue | WorkerReport
 
-    events: list[TaskEvent]
-    letters: list[DeadLetter]
-    catalogues: list[Catalogue]
-    reports: list[WorkerReport]
+
+@dataclass(frozen=True)
+class Arrival:
+    """A message and what it says: decoded once, because what is nested too deeply for the decoder
+    depends on how deep its caller is."""
+
+    message: Message
+    content: Content
 
 
 def collect(stop: StopSignal, liveness: LivenessFile) -> None:
@@ -72,29 +76,34 @@ def apply(
     A message that makes this impossible becomes a dead letter of its own, so that it stops nothing
     else. ``applied`` is called with the last message of each part that is done.
     """
+    _apply([Arrival(message, _content(message)) for message in messages], applied)
+
+
+def _apply(arrivals: Sequence[Arrival], applied: Callable[[Message], object]) -> None:
     try:
-        _write(_sort(messages))
+        _write([arrival.content for arrival in arrivals])
     except Exception as error:
         if is_outage(error):
             raise
-        if len(messages) > 1:
-            middle = len(messages) // 2
-            apply(messages[:middle], applied)
-            apply(messages[middle:], applied)
+        if len(arrivals) > 1:
+            middle = len(arrivals) // 2
+            _apply(arrivals[:middle], applied)
+            _apply(arrivals[middle:], applied)
             return
-        _refuse(messages[0], error)
-    applied(messages[-1])
+        _refuse(arrivals[0], error)
+    applied(arrivals[-1].message)
 
 
-def _refuse(message: Message, error: Exception) -> None:
+def _refuse(arrival: Arrival, error: Exception) -> None:
     """Put what cannot be applied into the dead letters; what its error says may be secret."""
     names = [type(cause).__name__ for cause in (error, error.__cause__) if cause]
     detail = " from ".join(names)
     place = traceback.extract_tb(error.__traceback__)[-1]
     at = f"{place.filename}:{place.lineno}"
+    message = arrival.message
     log.error("message refused", routing_key=routing_key(message), error=detail, at=at)
     try:
-        _bury(message, detail)
+        _bury(arrival, detail)
     except Exception as second:
         if is_outage(second):
             raise
@@ -103,59 +112,65 @@ def _refuse(message: Message, error: Exception) -> None:
 
 
 @transaction.atomic
-def _bury(message: Message, detail: str) -> None:
+def _bury(arrival: Arrival, detail: str) -> None:
     """Store a dead letter, and tell the task's owner so."""
-    dead_letters.store([_unusable(message, detail)])
-    for event in _sort([message]).events:
-        handler = handlers.find(event.task)
-        if handler:
-            error = TaskError("ResultNotStorable", "the database refuses the result")
-            failed = msgspec.structs.replace(
-                event, state=TaskState.FAILURE, result=None, progress=None, error=error
-            )
-            handler.apply([failed])
+    dead_letters.store([_unusable(arrival.message, detail)])
+    event = arrival.content
+    handler = handlers.find(event.task) if isinstance(event, TaskEvent) else None
+    if handler:
+        error = TaskError("ResultNotStorable", "the database refuses the result")
+        failed = msgspec.structs.replace(
+            event, state=TaskState.FAILURE, result=None, progress=None, error=error
+        )
+        handler.apply([failed])
 
 
 @transaction.atomic
-def _write(batch: Batch) -> None:
-    for announced in batch.catalogues:
-        catalogue.announce(announced)
-    workers.record(batch.reports)
-    letters = unrouted.take_back(batch.letters)
+def _write(batch: Sequence[Content]) -> None:
+    for each in batch:
+        if isinstance(each, Catalogue):
+            catalogue.announce(each)
+    workers.record(each for each in batch if isinstance(each, WorkerReport))
+    letters = unrouted.take_back([each for each in batch if isinstance(each, DeadLetter)])
     dead_letters.store(letters)
+    events = [each for each in batch if isinstance(each, TaskEvent)]
     deaths = (dead_letters.event_of(letter) for letter in letters)
     by_task = defaultdict(list)
-    for event in (*batch.events, *(event for event in deaths if event)):
+    for event in (*events, *(event for event in deaths if event)):
         by_task[event.task].append(event)
     # Always in the same order: each locks rows, and two collectors must not wait in a circle.
-    for task, events in sorted(by_task.items()):
+    for task, of_task in sorted(by_task.items()):
         handler = handlers.find(task)
         if handler:
-            handler.apply(events)
+            handler.apply(of_task)
 
 
-def _sort(messages: Sequence[Message]) -> Batch:
-    batch = Batch([], [], [], [])
-    for message in messages:
-        try:
-            if not is_result(message):
-                batch.letters.append(dead_letters.describe(corpse(message)))
-            elif routing_key(message) == CATALOGUE_ROUTING_KEY:
-                batch.catalogues.append(msgspec.json.decode(body_of(message), type=Catalogue))
-            elif routing_key(message).endswith(REPORT_SUFFIX):
-                batch.reports.append(_report(message))
-            elif routing_key(message).endswith(REFUSED_SUFFIX):
-                batch.letters.append(_unusable(message, REFUSED))
-            else:
-                batch.events.append(_event(message))
-        except (*UNDECODABLE, ValueError) as error:
-            batch.letters.append(_unusable(message, str(error)))
-    return batch
+def _content(message: Message) -> Content:
+    """Decode a message by its routing key, which has to agree with what its body says.
+
+    The broker holds each service to the routing keys that begin with its name, and nothing holds
+    it to a body.
+    """
+    key = routing_key(message)
+    try:
+        if not is_result(message):
+            return dead_letters.describe(corpse(message))
+        if key == CATALOGUE_ROUTING_KEY:
+            return msgspec.json.decode(body_of(message), type=Catalogue)
+        if key.endswith(REPORT_SUFFIX):
+            return _report(message)
+        if key.endswith(REFUSED_SUFFIX):
+            return _unusable(message, REFUSED)
+        return _event(message)
+    except (*UNDECODABLE, ValueError) as error:
+        return _unusable(message, str(error))
 
 
 def _event(message: Message) -> TaskEvent:
     event = msgspec.json.decode(body_of(message), type=TaskEvent)
     UUID(event.task_id)  # ours always are
+    if event.routing_key != routing_key(message):
+        raise MalformedMessageError(OTHER_KEY)
     return event
 
 
@@ -163,6 +178,9 @@ def _report(message: Message) -> WorkerReport:
     report = msgspec.json.decode(body_of(message), type=WorkerReport)
     for task_id in report.holding:
         UUID(task_id)
+    named = report.worker.startswith(f"{report.service}-")
+    if report.routing_key != routing_key(message) or not named:
+        raise MalformedMessageError(OTHER_KEY)
     return report
 
 
@@ -171,6 +189,9 @@ def _unusable(message: Message, detail: str) -> DeadLetter:
     letter.reason, letter.detail = dead_letters.MALFORMED, storable_text(detail, LONGEST_DETAIL)
     if is_result(message):
         letter.queue = topology.WEB_RESULTS.name
+        service = routing_key(message).removesuffix(REFUSED_SUFFIX)
+        if not letter.task.startswith(f"{service}."):  # nor may its headers name another's task
+            letter.task_id = None
     return letter
 
 

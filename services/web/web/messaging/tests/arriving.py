@@ -1,25 +1,42 @@
 """Results on their way to a collector at work."""
 
+from typing import Any
+
 import msgspec
 from kombu import Connection
 
-from contracts.results import TaskState
+from contracts.results import TaskEvent, TaskState
 from web.jobs.models import Job
 from web.jobs.tests.factories import event
 from web.messaging.tests.running import poll
 
 
-def publish(amqp: Connection, *bodies: bytes, exchange: str = "warren.results") -> None:
-    """Publish as a worker does."""
+def publish(
+    amqp: Connection,
+    *bodies: bytes,
+    exchange: str = "warren.results",
+    key: str | None = None,
+    headers: dict[str, Any] | None = None,
+) -> None:
+    """Publish as a worker does, with the routing key of what the body says if there is no other."""
     producer = amqp.Producer(auto_declare=False)
     for body in bodies:
         producer.publish(
             body,
             exchange=exchange,
-            routing_key="compute.run.success",
+            routing_key=key or routing_key(body),
+            headers=headers,
             content_type="application/json",
             content_encoding="utf-8",
         )
+
+
+def routing_key(body: bytes) -> str:
+    """Return the routing key of an event; a success's for what is none."""
+    try:
+        return msgspec.json.decode(body, type=TaskEvent).routing_key
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "compute.run.success"
 
 
 def succeed(amqp: Connection, job: Job) -> None:

@@ -15,14 +15,17 @@ from kombu import Connection, Message
 
 from contracts import results, topology
 from contracts.results import TaskEvent, TaskState
+from contracts.tasks import SEND_EMAIL
 from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
 from web.mail.models import Email
+from web.mail.results import apply as mail_apply
 from web.mail.tests.factories import event as mail_event
 from web.mail.tests.factories import make_mail
-from web.messaging.collector import apply
+from web.messaging.collector import OTHER_KEY, apply
 from web.messaging.inbox import Inbox
-from web.messaging.models import DeadLetter
+from web.messaging.models import DeadLetter, Worker
+from web.messaging.tests.arriving import publish
 from web.messaging.tests.running import poll, waits_for_a_lock
 
 pytestmark = pytest.mark.django_db
@@ -33,12 +36,14 @@ def job() -> Job:
     return make_job(make_user())
 
 
-def arrive(amqp: Connection, *bodies: bytes, key: str = "compute.run.success") -> list[Message]:
+def arrive(
+    amqp: Connection,
+    *bodies: bytes,
+    key: str | None = None,
+    headers: dict[str, Any] | None = None,
+) -> list[Message]:
     """Publish to ``warren.results`` and receive through a collector's inbox."""
-    producer = amqp.Producer(auto_declare=False)
-    for body in bodies:
-        producer.publish(body, exchange="warren.results", routing_key=key,
-                         content_type="application/json", content_encoding="utf-8")  # fmt: skip
+    publish(amqp, *bodies, key=key, headers=headers)
     return receive(amqp, len(bodies))
 
 
@@ -233,3 +238,58 @@ def test_results_of_unknown_tasks_are_ignored(amqp: Connection) -> None:
     stranger = msgspec.structs.replace(event(uuid4(), TaskState.SUCCESS), task="other.task")
     apply(arrive(amqp, encoded(stranger), encoded(event(uuid4(), TaskState.SUCCESS))))
     assert not DeadLetter.objects.exists()
+
+
+def test_an_event_under_the_routing_key_of_another_service_is_a_dead_letter(
+    amqp: Connection, job: Job
+) -> None:
+    email = make_mail()
+    mail_apply([mail_event(email.id, TaskState.FAILURE)])
+    apply(arrive(amqp, encoded(mail_event(email.id, TaskState.SUCCESS)), key="compute.run.success"))
+    apply(arrive(amqp, encoded(event(job.id, TaskState.FAILURE)), key="compute.run.success"))
+    email.refresh_from_db()
+    job.refresh_from_db()
+    assert (email.state, job.state) == ("failed", "queued")
+    details = DeadLetter.objects.values_list("reason", "detail")
+    assert list(details) == 2 * [("malformed", OTHER_KEY)]
+
+
+@pytest.mark.parametrize(
+    ("key", "service", "worker"),
+    [
+        ("compute.report", "mailer", "mailer-1@host"),
+        ("compute.report", "compute", "mailer-1@host"),
+        ("compute.run.report", "compute", "compute-1@host"),
+    ],
+)
+def test_a_report_in_the_name_of_another_is_a_dead_letter(
+    amqp: Connection, key: str, service: str, worker: str
+) -> None:
+    report = results.WorkerReport(
+        service=service, worker=worker, at=BEGINNING, holding=[], checks={}
+    )
+    apply(arrive(amqp, msgspec.json.encode(report), key=key))
+    assert not Worker.objects.exists()
+    assert DeadLetter.objects.get().detail == OTHER_KEY
+
+
+@pytest.mark.parametrize(
+    ("key", "fails"),
+    [
+        ("mailer.refused", True),
+        ("compute.refused", False),
+        ("compute.run.success", False),
+        ("mailer.send_email.success", False),
+    ],
+)
+def test_the_headers_of_a_message_speak_only_for_tasks_that_its_service_refused(
+    amqp: Connection, key: str, fails: bool
+) -> None:
+    email = make_mail()
+    headers = {"task": SEND_EMAIL.name, "id": str(email.id), "retries": 0}
+    apply(arrive(amqp, b"{", key=key, headers=headers))
+    email.refresh_from_db()
+    assert email.state == ("failed" if fails else "queued")
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.task) == ("malformed", SEND_EMAIL.name)
+    assert letter.task_id == (email.id if fails else None)
