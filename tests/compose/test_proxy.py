@@ -63,7 +63,8 @@ def test_staff_need_a_password_of_rabbitmq_too(operator: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/metrics", "/healthz", "/readyz", "/staff", "/.staff", "/healthz/", "//healthz"),
+        *("/metrics", "/healthz", "/readyz", "/staff/flower", "/.staff/flower"),
+        *("/healthz/", "//healthz"),
         *("/%68ealthz", "/x/../healthz", "/flower/metrics", "/flower/healthcheck"),
     ],
 )

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 HEADER = "X-Request-ID"
 # Asked every few seconds by supervisors and Prometheus, or by the proxy for each operator's page.
-INTERNAL = {"/healthz", "/readyz", "/metrics", "/staff"}
+INTERNAL = re.compile("/(healthz|readyz|metrics|staff/.*)")
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 log = structlog.get_logger("web.request")
 
@@ -44,7 +44,7 @@ class RequestIdMiddleware:
 
 def _level(request: HttpRequest) -> int:
     # They would bury what people did.
-    return logging.DEBUG if request.path in INTERNAL else logging.INFO
+    return logging.DEBUG if INTERNAL.fullmatch(request.path) else logging.INFO
 
 
 def restored(request_id: str) -> AbstractContextManager[object]:

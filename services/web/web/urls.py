@@ -25,7 +25,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
-    path("staff", views.staff, name="staff"),
+    path("staff/<slug:page>", views.door, name="door"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "web.problems.handlers.handler400"

@@ -8,7 +8,7 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import BasePermission, IsAdminUser
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -36,13 +36,27 @@ CONFLICTS = problem(
 )
 
 
-class MayRepair(BasePermission):
-    """Staff who may change dead letters."""
+class OperatorPermission(BasePermission):
+    """Staff with a permission for dead letters: the one that the admin asks for, too."""
+
+    permissions: tuple[str, ...]  # any of these
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Ask for the permission that the admin asks for, too."""
+        """Ask for the permission."""
         user = cast("User", request.user)
-        return user.is_staff and user.has_perm("messaging.change_deadletter")
+        return user.is_staff and any(map(user.has_perm, self.permissions))
+
+
+class MayRead(OperatorPermission):
+    """Staff who may see dead letters."""
+
+    permissions = ("messaging.view_deadletter", "messaging.change_deadletter")
+
+
+class MayRepair(OperatorPermission):
+    """Staff who may change dead letters."""
+
+    permissions = ("messaging.change_deadletter",)
 
 
 class DeadLetterFilter(filters.FilterSet):
@@ -62,7 +76,7 @@ class DeadLetterFilter(filters.FilterSet):
     retrieve=extend_schema(summary="Show a dead letter without what is secret"),
 )
 class DeadLetterViewSet(viewsets.ReadOnlyModelViewSet[DeadLetter]):
-    """What could not be handled, for operators: staff read, those who may change it repair.
+    """What could not be handled, for staff: who may view it reads, who may change it repairs.
 
     A replay sends the message again with the id of its job or mail. What is dealt with stays on
     record, without the message's body.
@@ -76,7 +90,7 @@ class DeadLetterViewSet(viewsets.ReadOnlyModelViewSet[DeadLetter]):
 
     def get_permissions(self) -> list[Any]:
         """Staff, and more for those who repair."""
-        return [MayRepair() if self.action in REPAIRS else IsAdminUser()]
+        return [MayRepair() if self.action in REPAIRS else MayRead()]
 
     def get_queryset(self) -> QuerySet[DeadLetter]:
         """All; in lists without what may be large."""

@@ -11,6 +11,13 @@ from web.ops.health import NOT_READY, OK, readiness
 from web.problems.catalogue import MEANINGS, title
 from web.problems.exceptions import ServiceUnavailable
 
+# The permission that each of the operators' pages behind the proxy asks for.
+DOORS = {
+    "flower": "messaging.change_worker",  # it can revoke tasks and end workers
+    "rabbitmq": "messaging.view_outboxmessage",  # it asks for a password of its own, too
+    "mails": "mail.change_email",  # what is in a mail is otherwise shown to nobody
+}
+
 
 @require_safe
 @never_cache
@@ -47,12 +54,18 @@ def problem_types(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
-def staff(request: HttpRequest) -> HttpResponse:
+def door(request: HttpRequest, page: str) -> HttpResponse:
     """Tell a reverse proxy whether the session is that of somebody who may see operators' pages.
 
     204 if so, 403 if not, 401 without a session. Made for nginx's ``auth_request``
     (https://nginx.org/en/docs/http/ngx_http_auth_request_module.html).
+
+    Args:
+        request: the browser's, without its body.
+        page: one of ``DOORS``.
     """
-    if not request.user.is_authenticated:
+    user = request.user
+    if not user.is_authenticated:
         return HttpResponse(status=401)
-    return HttpResponse(status=204 if request.user.is_active and request.user.is_staff else 403)
+    admitted = user.is_staff and page in DOORS and user.has_perm(DOORS[page])
+    return HttpResponse(status=204 if admitted else 403)

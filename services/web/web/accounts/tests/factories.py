@@ -1,6 +1,7 @@
 """People for tests."""
 
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from django.contrib.auth.models import Permission
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
@@ -14,6 +15,14 @@ def make_user(
 ) -> User:
     user = User.objects.create_user(email=email, password=PASSWORD, is_staff=staff)
     EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=verified)
+    return user
+
+
+def permit(user: User, *codenames: str) -> User:
+    """Give a user permissions, named as in ``change_user``."""
+    permissions = Permission.objects.filter(codename__in=codenames)
+    assert len(permissions) == len(codenames)
+    user.user_permissions.add(*permissions)
     return user
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
 
 from web.accounts.models import User
-from web.accounts.tests.factories import PASSWORD, make_user
+from web.accounts.tests.factories import PASSWORD, make_user, permit
 
 pytestmark = pytest.mark.django_db
 
@@ -72,3 +73,66 @@ def test_an_operator_sees_users_and_cannot_change_their_address(admin_client: Cl
     page = admin_client.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
     assert "ada@example.org" in page
     assert 'name="email"' not in page
+
+
+RIGHTS = {"is_staff": "on", "is_superuser": "on", "is_active": "on"}
+PAGES = "/admin/accounts/user"
+
+
+@pytest.fixture
+def clerk(client: Client) -> Client:
+    """Staff who may make, change and delete accounts and groups, but are no superuser."""
+    codenames = [f"{act}_{model}" for act in ("add", "change", "delete", "view")
+                 for model in ("user", "group")]  # fmt: skip
+    user = permit(make_user("clerk@example.org", staff=True), *codenames)
+    assert client.login(email=user.email, password=PASSWORD)
+    return client
+
+
+def test_staff_closes_accounts_and_gives_nobody_rights(clerk: Client) -> None:
+    user = make_user()
+    page = f"{PAGES}/{user.pk}/change/"
+    assert clerk.post(page, RIGHTS | {"groups": [], "user_permissions": [1]}).status_code == 302
+    user.refresh_from_db()
+    assert (user.is_active, user.is_staff, user.is_superuser) == (True, False, False)
+    assert not user.user_permissions.exists()
+    clerk.post(page, {})
+    user.refresh_from_db()
+    assert not user.is_active
+
+
+def test_staff_makes_no_staff(clerk: Client) -> None:
+    form = {"email": "new@example.org", "usable_password": "true", "password1": PASSWORD,
+            "password2": PASSWORD}  # fmt: skip
+    assert clerk.post(f"{PAGES}/add/", form | RIGHTS).status_code == 302
+    made = User.objects.get(email="new@example.org")
+    assert (made.is_staff, made.is_superuser) == (False, False)
+
+
+@pytest.mark.parametrize("email", ["clerk@example.org", "boss@example.org"])
+@pytest.mark.parametrize("page", ["change", "password", "delete"])
+def test_staff_does_not_touch_the_accounts_of_staff(clerk: Client, page: str, email: str) -> None:
+    User.objects.create_superuser("boss@example.org", PASSWORD)
+    pk = User.objects.get(email=email).pk
+    form = {"post": "yes", "password1": "another fine one", "password2": "another fine one"}
+    path = f"{PAGES}/{pk}/password/" if page == "password" else f"{PAGES}/{pk}/{page}/"
+    assert clerk.post(path, form | RIGHTS).status_code == 403
+    user = User.objects.get(email=email)
+    assert user.check_password(PASSWORD)
+    assert user.is_superuser == (email == "boss@example.org")
+
+
+def test_staff_deletes_no_staff_with_many_others(clerk: Client) -> None:
+    boss, user = User.objects.create_superuser("boss@example.org", PASSWORD), make_user()
+    form = {"action": "delete_selected", "_selected_action": [boss.pk, user.pk], "post": "yes"}
+    assert clerk.post(f"{PAGES}/", form).status_code == 403
+    assert User.objects.count() == 3
+
+
+def test_groups_are_the_superusers_own(clerk: Client) -> None:
+    group = Group.objects.create(name="clerks")
+    User.objects.get(email="clerk@example.org").groups.add(group)
+    form = {"name": "clerks", "permissions": [1, 2, 3]}
+    assert clerk.post(f"/admin/auth/group/{group.pk}/change/", form).status_code == 403
+    assert clerk.post("/admin/auth/group/add/", form | {"name": "more"}).status_code == 403
+    assert not group.permissions.exists()

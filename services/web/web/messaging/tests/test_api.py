@@ -1,4 +1,4 @@
-"""The operators' API: staff read, those who may change dead letters repair, nobody sees secrets."""
+"""The operators' API: staff read and repair as their permissions say, nobody sees secrets."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from web.accounts.tests.factories import client_of, make_user
+from web.accounts.tests.factories import client_of, make_user, permit
 from web.jobs.models import Job
 from web.jobs.tests.factories import make_job
 from web.messaging import repair
@@ -23,9 +23,7 @@ LETTERS = "/api/v1/ops/dead-letters"
 
 @pytest.fixture
 def operator() -> APIClient:
-    user = make_user("operator@example.org", staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="change_deadletter"))
-    return client_of(user)
+    return client_of(permit(make_user("operator@example.org", staff=True), "change_deadletter"))
 
 
 @pytest.fixture
@@ -208,16 +206,24 @@ def test_without_a_token_nothing_can_be_done(address: str) -> None:
 
 @pytest.mark.parametrize("address", [*READING, *REPAIRING])
 def test_a_user_who_is_no_staff_may_nothing(address: str) -> None:
-    user = make_user()
-    user.user_permissions.add(Permission.objects.get(codename="change_deadletter"))
+    client = client_of(permit(make_user(), "change_deadletter"))
+    answer = (client.post if address in REPAIRING else client.get)(LETTERS + address)
+    assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied")
+
+
+@pytest.mark.parametrize("address", [*READING, *REPAIRING])
+def test_staff_without_a_permission_for_dead_letters_may_nothing(address: str) -> None:
+    others = [each for each in Permission.objects.all() if not each.codename.endswith("deadletter")]
+    user = make_user(staff=True)
+    user.user_permissions.add(*others)
     client = client_of(user)
     answer = (client.post if address in REPAIRING else client.get)(LETTERS + address)
     assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied")
 
 
-def test_staff_without_the_permission_may_only_read(job: Job) -> None:
+def test_staff_who_may_view_dead_letters_may_only_read(job: Job) -> None:
     letter = save(corpse(job.id))
-    client = client_of(make_user("reader@example.org", staff=True))
+    client = client_of(permit(make_user("reader@example.org", staff=True), "view_deadletter"))
     assert listed(client) == [letter.pk]
     for address in (f"/{letter.pk}/replay", f"/{letter.pk}/discard", "/replay", "/discard"):
         answer = client.post(LETTERS + address, {"ids": [letter.pk]})
