@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from web.postgresql.exact_json import ExactJSONField
+
 
 class Computation(models.Model):
     """What the compute workers have announced that they can do.
@@ -55,7 +57,7 @@ class Job(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     computation = models.TextField()
-    arguments = models.JSONField()
+    arguments = ExactJSONField()
     soft_time_limit = models.PositiveIntegerField()
     time_limit = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
@@ -63,7 +65,7 @@ class Job(models.Model):
     phase = models.PositiveSmallIntegerField(default=0)
     progress_done = models.BigIntegerField(default=0)
     progress_total = models.BigIntegerField(null=True)
-    result = models.JSONField(null=True)
+    result = ExactJSONField(null=True)
     error_type = models.TextField(blank=True, default="")
     error_message = models.TextField(blank=True, default="")
     worker = models.TextField(blank=True, default="")

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from contracts.errors import TaskReturnedError
 from contracts.results import Progress, TaskEvent, TaskState
@@ -44,7 +44,7 @@ UPDATE = f"""
     WITH event AS (
         SELECT * FROM unnest(
             %(id)s::uuid[], %(state)s::text[], %(attempt)s::int[], %(phase)s::int[],
-            %(done)s::bigint[], %(total)s::bigint[], %(result)s::jsonb[], %(error_type)s::text[],
+            %(done)s::bigint[], %(total)s::bigint[], %(result)s::json[], %(error_type)s::text[],
             %(error_message)s::text[], %(worker)s::text[], %(at)s::timestamptz[],
             %(took)s::interval[], %(final)s::bool[]
         ) AS event (id, state, attempt, phase, done, total, result, error_type,
@@ -171,7 +171,7 @@ def _row(job_id: UUID, event: TaskEvent, progress: Progress | None) -> dict[str,
         "phase": phase(event),
         "done": done or 0,
         "total": progress.total if progress else None,
-        "result": Jsonb(event.result) if succeeded else None,
+        "result": Json(event.result) if succeeded else None,
         "error_type": event.error.type if event.error else "",
         "error_message": event.error.message if event.error else "",
         "worker": event.worker,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from django.db import IntegrityError, transaction
 
 from contracts.tasks import RUN_COMPUTATION, RunComputation
@@ -37,10 +38,11 @@ def submit(
             job.save(force_insert=True)
             dispatch(job)
     except (IntegrityError, admission.RefusedError):
-        earlier = _earlier(job)  # one that was accepted keeps its answer, whatever is full by now
-        if earlier is None:
+        # Meanwhile the same request may have been accepted.
+        accepted = earlier(owner, computation.name, arguments, idempotency_key)
+        if accepted is None:
             raise
-        return earlier
+        return accepted
     return job
 
 
@@ -56,10 +58,21 @@ def dispatch(job: Job, **when: Any) -> None:
     )
 
 
-def _earlier(job: Job) -> Job | None:
-    if job.idempotency_key is None:
+def earlier(
+    owner: User, computation: str, arguments: dict[str, Any], idempotency_key: str | None
+) -> Job | None:
+    """Find the job that was accepted under the same key before.
+
+    Raises KeyReusedError if that one was another request.
+    """
+    if idempotency_key is None:
         return None
-    earlier = Job.objects.filter(owner=job.owner, idempotency_key=job.idempotency_key).first()
-    if earlier and (earlier.computation, earlier.arguments) != (job.computation, job.arguments):
+    job = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()
+    if job and (job.computation != computation or _text(job.arguments) != _text(arguments)):
         raise KeyReusedError
-    return earlier
+    return job
+
+
+def _text(arguments: dict[str, Any]) -> bytes:
+    # As text, because to Python 1, 1.0 and true are equal.
+    return msgspec.json.encode(arguments, order="sorted")

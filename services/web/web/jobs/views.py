@@ -45,7 +45,7 @@ WAIT = OpenApiParameter(
 class JobFilter(filters.FilterSet):
     """``?state=failed``, also several: ``?state=queued&state=running``."""
 
-    state = filters.MultipleChoiceFilter(choices=Job.State.choices)
+    state = filters.MultipleChoiceFilter(choices=Job.State.choices, distinct=False)
     computation = filters.CharFilter()
 
     class Meta:
@@ -83,13 +83,15 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
         """Accept a job. It runs in the background, whatever the broker is doing right now."""
         serializer = SubmissionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        computation = _find_computation(serializer.validated_data["computation"])
-        arguments = serializer.validated_data["arguments"]
-        _check(computation, arguments)
+        name, arguments = (serializer.validated_data[key] for key in ("computation", "arguments"))
+        owner, key = cast("User", request.user), _idempotency_key(request)
         try:
-            job = submission.submit(
-                cast("User", request.user), computation, arguments, _idempotency_key(request)
-            )
+            # First: what was accepted stays so, whatever has become of its computation.
+            job = submission.earlier(owner, name, arguments, key)
+            if job is None:
+                computation = _find_computation(name)
+                _check(computation, arguments)
+                job = submission.submit(owner, computation, arguments, key)
         except submission.KeyReusedError as error:
             raise UnprocessableContent(
                 "This Idempotency-Key has been used for another request.", "idempotency_key_reused"

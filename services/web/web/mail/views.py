@@ -17,7 +17,7 @@ from web.pagination import NewestFirst
 class MailFilter(filters.FilterSet):
     """``?state=failed``, also several: ``?state=retrying&state=failed``."""
 
-    state = filters.MultipleChoiceFilter(choices=Email.State.choices)
+    state = filters.MultipleChoiceFilter(choices=Email.State.choices, distinct=False)
 
     class Meta:
         model = Email

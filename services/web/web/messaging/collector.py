@@ -116,8 +116,7 @@ def _bury(arrival: Arrival, detail: str) -> None:
     """Store a dead letter, and tell the task's owner so."""
     dead_letters.store([_unusable(arrival.message, detail)])
     event = arrival.content
-    handler = handlers.find(event.task) if isinstance(event, TaskEvent) else None
-    if handler:
+    if isinstance(event, TaskEvent) and (handler := handlers.find(event.task)):
         error = TaskError("ResultNotStorable", "the database refuses the result")
         failed = msgspec.structs.replace(
             event, state=TaskState.FAILURE, result=None, progress=None, error=error

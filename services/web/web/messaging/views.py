@@ -62,7 +62,7 @@ class MayRepair(OperatorPermission):
 class DeadLetterFilter(filters.FilterSet):
     """``?state=waiting&reason=malformed``; the state also several times."""
 
-    state = filters.MultipleChoiceFilter(choices=DeadLetter.State.choices)
+    state = filters.MultipleChoiceFilter(choices=DeadLetter.State.choices, distinct=False)
     created_after = filters.IsoDateTimeFilter("created_at", "gte")
     created_before = filters.IsoDateTimeFilter("created_at", "lt")
 

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from web.accounts.models import User
 from web.jobs import admission, results
-from web.jobs.models import Job
+from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import event, make_computation, make_job, make_user
 from web.jobs.waiting import watch
 from web.messaging.models import OutboxMessage
@@ -66,6 +66,18 @@ def test_the_same_idempotency_key_gives_the_same_job(client: APIClient) -> None:
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json()["id"] == second.json()["id"]
     assert OutboxMessage.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"available": False}, {"arguments_schema": {"type": "object", "maxProperties": 0}}]
+)
+def test_a_request_that_was_accepted_stays_so_whatever_becomes_of_its_computation(
+    client: APIClient, change: dict[str, Any]
+) -> None:
+    first = client.post("/api/v1/jobs", ADDITION, headers={"Idempotency-Key": "k"})
+    Computation.objects.update(**change)
+    again = client.post("/api/v1/jobs", ADDITION, headers={"Idempotency-Key": "k"})
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
 
 
 def test_an_idempotency_key_with_another_request_is_refused(client: APIClient) -> None:

@@ -109,15 +109,14 @@ def test_a_malformed_result_becomes_a_dead_letter_and_stops_no_other(
     assert DeadLetter.objects.filter(reason="malformed", queue="web.results").count() == 4
 
 
-def test_a_result_that_the_database_cannot_hold_becomes_a_dead_letter(
+def test_an_event_that_the_database_refuses_becomes_a_dead_letter(
     amqp: Connection, job: Job
 ) -> None:
     other = make_job(job.owner)
-    nul = event(job.id, TaskState.SUCCESS)
-    nul = msgspec.structs.replace(nul, result="a\0b")  # PostgreSQL's jsonb has no NUL
-    apply(arrive(amqp, encoded(nul), encoded(event(other.id, TaskState.SUCCESS))))
+    huge = msgspec.structs.replace(event(job.id, TaskState.SUCCESS), attempt=2**40)
+    apply(arrive(amqp, encoded(huge), encoded(event(other.id, TaskState.SUCCESS))))
     job.refresh_from_db()
-    assert (job.state, job.result) == ("failed", None)
+    assert (job.state, job.result) == ("queued", None)
     assert Job.objects.get(pk=other.id).state == "succeeded"
     letter = DeadLetter.objects.get()
     assert letter.reason == "malformed"
