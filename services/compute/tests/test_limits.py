@@ -1,5 +1,7 @@
 """Time and memory limits, in the real pool on a real broker."""
 
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -99,6 +101,30 @@ def test_memory_within_the_limit_is_granted_again_and_again(
     for _ in range(3):
         task_id = client.compute(computation, {"mebibytes": 50})
         assert client.outcome(task_id).state == TaskState.SUCCESS
+
+
+FREED = """
+from compute.limits import enforced
+from contracts.errors import PermanentError
+
+def fill(mebibytes):
+    return [bytes(1000) for _ in range(mebibytes * 1024)]
+
+earlier, last = fill(90), bytes(1000)
+del earlier  # what lies below the last one stays in the heap
+for mebibytes in (100, 50):
+    try:
+        with enforced(None, 64):
+            fill(mebibytes)
+        print("granted")
+    except PermanentError as error:
+        print(error.kind)
+"""
+
+
+def test_memory_that_an_earlier_run_has_freed_counts_as_any_other() -> None:
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["MemoryLimitExceeded", "granted"]
 
 
 def test_a_limit_ends_with_its_run(client: Client, worker: WorkerProcess) -> None:

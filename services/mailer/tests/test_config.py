@@ -40,6 +40,8 @@ def test_every_setting_that_is_missing_is_named_with_an_example() -> None:
         ("SMTP_URL", "smtp://mail.example.org:99999", "port must be a number"),
         ("MAIL_FROM", "planted", "must be one e-mail address"),
         ("SMTP_TIMEOUT", "0", "greater than 0"),
+        ("SMTP_EHLO_NAME", "planted name", "must be a host's name"),
+        ("SMTP_EHLO_NAME", "planted\r\nMAIL FROM:<>", "must be a host's name"),
     ],
 )
 def test_a_wrong_setting_is_named_but_not_repeated(name: str, value: str, said: str) -> None:
@@ -73,3 +75,29 @@ def test_a_server_is_read_from_its_url(url: str, server: SmtpServer) -> None:
 def test_no_secret_is_shown_with_the_settings() -> None:
     settings = MailerSettings.read(Environment(COMPLETE))
     assert "planted" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({}, "example.org"),
+        ({"MAIL_FROM": "x@bücher.example"}, "xn--bcher-kva.example"),
+        ({"SMTP_EHLO_NAME": "mail-1.example.org"}, "mail-1.example.org"),
+        ({"SMTP_EHLO_NAME": "[192.0.2.1]"}, "[192.0.2.1]"),
+    ],
+)
+def test_the_mailer_introduces_itself_with_its_domain(more: dict[str, str], name: str) -> None:
+    assert MailerSettings.read(Environment(COMPLETE | more)).smtp.ehlo_name == name
+
+
+@pytest.mark.parametrize(("scheme", "works"), [("smtp", False), ("smtps", True)])
+def test_in_production_no_password_goes_over_the_line_in_clear(scheme: str, works: bool) -> None:
+    variables = {name: value.replace("planted", "p4k2") for name, value in COMPLETE.items()} | {
+        "WARREN_ENVIRONMENT": "production",
+        "SMTP_URL": f"{scheme}://warren:p4k2@mail.warren.test",
+    }
+    if works:
+        assert MailerSettings.read(Environment(variables)).smtp.password
+        return
+    with pytest.raises(SettingsError, match="would send its password in clear"):
+        MailerSettings.read(Environment(variables))

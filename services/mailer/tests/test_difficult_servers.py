@@ -19,7 +19,7 @@ from .scripted_server import ScriptedServer
 def dripping(request: pytest.FixtureRequest) -> Iterator[Connections]:
     """Connect to a server that never ends its answer at a stage."""
     endless = DrippingServer(request.param)
-    connections = Connections(SmtpServer("127.0.0.1", endless.port), timeout=0.5)
+    connections = Connections(SmtpServer("127.0.0.1", endless.port), timeout=1.0)
     yield connections
     connections.close()
     endless.stop()

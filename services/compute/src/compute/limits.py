@@ -6,6 +6,7 @@ numpy's arrays (getrlimit(2)); RLIMIT_AS would count shared libraries and mapped
 Both need a process per run: the prefork pool.
 """
 
+import ctypes
 import resource
 import signal
 from collections.abc import Iterator
@@ -79,7 +80,8 @@ def _soft_time_limit() -> Iterator[None]:
 @contextmanager
 def _memory_limit(mebibytes: int) -> Iterator[None]:
     before, maximum = resource.getrlimit(resource.RLIMIT_DATA)
-    limits = (before, maximum, _data_size() + mebibytes * MIB)
+    # What earlier runs have freed, and the allocator kept, is no gift to this one.
+    limits = (before, maximum, _data_size() - _kept_by_allocator() + mebibytes * MIB)
     lowest = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
     resource.setrlimit(resource.RLIMIT_DATA, (lowest, maximum))
     try:
@@ -94,3 +96,23 @@ def _data_size() -> int:
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError("/proc/self/status has no VmData")
+
+
+class _Mallinfo2(ctypes.Structure):
+    """What glibc tells of its heaps (mallinfo(3), glibc 2.33 or newer)."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks",
+                     "uordblks", "fordblks", "keepcost")
+    ]  # fmt: skip
+
+
+def _kept_by_allocator() -> int:
+    """Bytes that are free, but not given back to the system; 0 if the C library does not tell."""
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return 0
+    mallinfo2.restype = _Mallinfo2
+    return int(mallinfo2().fordblks)

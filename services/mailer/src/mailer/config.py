@@ -1,13 +1,14 @@
 """The mailer's settings, all from the environment."""
 
+import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.headerregistry import Address
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
 from contracts.errors import SettingsError
-from contracts.settings import Environment
+from contracts.settings import PRODUCTION, Environment
 from contracts.worker import WorkerSettings
 from mailer.addresses import parse_address, parse_mailbox
 
@@ -26,15 +27,29 @@ class Security(StrEnum):
 PORTS = {Security.NONE: 25, Security.STARTTLS: 587, Security.TLS: 465}
 
 
+HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*|\[[0-9A-Za-z.:]+\]")
+
+
+def parse_ehlo_name(text: str) -> str:
+    """Check a host's name, or an address in brackets (RFC 5321, 4.1.3). Raises ValueError."""
+    if len(text) > 255 or not HOST.fullmatch(text):
+        raise ValueError("it must be a host's name")
+    return text
+
+
 @dataclass(frozen=True)
 class SmtpServer:
-    """The server that takes the mails, from ``SMTP_URL``; no user means no sign-in."""
+    """The server that takes the mails, from ``SMTP_URL``; no user means no sign-in.
+
+    ``ehlo_name`` is how the mailer introduces itself there.
+    """
 
     host: str
     port: int
     security: Security = Security.NONE
     user: str = ""
     password: str = field(default="", repr=False)
+    ehlo_name: str = "localhost"
 
     @classmethod
     def parse(cls, url: str) -> "SmtpServer":
@@ -54,6 +69,14 @@ class SmtpServer:
         return cls(parts.hostname, port or PORTS[security], security, user, password)
 
 
+def parse_in_production(url: str) -> SmtpServer:
+    """Take a URL apart, and refuse to send a password in clear. Raises ValueError."""
+    server = SmtpServer.parse(url)
+    if server.password and server.security is Security.NONE:
+        raise ValueError("smtp:// would send its password in clear: smtp+starttls:// or smtps://")
+    return server
+
+
 @dataclass(frozen=True)
 class MailerSettings:
     """All that the mailer reads from its environment. Times are seconds."""
@@ -68,6 +91,26 @@ class MailerSettings:
     @classmethod
     def read(cls, env: Environment) -> "MailerSettings":
         """Read and check them. Raises SettingsError, naming each that is missing or wrong."""
+        mail_from = env.parsed(
+            "MAIL_FROM",
+            parse_mailbox,
+            example="Warren <noreply@example.org>",
+            placeholder=parse_address("noreply@example.org"),
+        )
+        smtp = env.parsed(
+            "SMTP_URL",
+            parse_in_production if env.stage == PRODUCTION else SmtpServer.parse,
+            example="smtp+starttls://user:password@mail.example.org:587",
+            placeholder=SmtpServer("", 0),
+        )
+        # Servers refuse a client whose name is none, such as [127.0.0.1].
+        ehlo_name = env.parsed(
+            "SMTP_EHLO_NAME",
+            parse_ehlo_name,
+            example="mail.example.org",
+            placeholder=mail_from.domain,
+            default=mail_from.domain,
+        )
         settings = cls(
             worker=WorkerSettings.read(env, concurrency=THREADS),
             ledger_url=env.url(
@@ -76,19 +119,9 @@ class MailerSettings:
                 example="postgresql://mailer:password@localhost:5432/mailer",
             ),
             ledger_wait=env.seconds("LEDGER_WAIT", default=60.0),  # both may be started together
-            smtp=env.parsed(
-                "SMTP_URL",
-                SmtpServer.parse,
-                example="smtp+starttls://user:password@mail.example.org:587",
-                placeholder=SmtpServer("", 0),
-            ),
+            smtp=replace(smtp, ehlo_name=ehlo_name),
             smtp_timeout=env.seconds("SMTP_TIMEOUT", default=30.0),
-            mail_from=env.parsed(
-                "MAIL_FROM",
-                parse_mailbox,
-                example="Warren <noreply@example.org>",
-                placeholder=parse_address("noreply@example.org"),
-            ),
+            mail_from=mail_from,
         )
         env.check()
         return settings

@@ -21,7 +21,7 @@ class Session(smtplib.SMTP):
             timeout: seconds to wait for any one answer.
             tls: is used if the server's address asks for it.
         """
-        super().__init__(timeout=timeout)
+        super().__init__(local_hostname=server.ehlo_name, timeout=timeout)
         self._server = server
         self._tls = tls
         self._host = server.host  # for which starttls checks the certificate
@@ -51,11 +51,19 @@ class Session(smtplib.SMTP):
 
     def introduce(self) -> None:
         """Protect the connection and sign in, as the server's address says."""
+        self._say_hello()
         if self._server.security is Security.STARTTLS:
             self.starttls(context=self._tls)  # raises if the server does not offer it
-        self.ehlo_or_helo_if_needed()
+            self._say_hello()  # anew: what was said before TLS does not count (RFC 3207)
         if self._server.user:
             self.login(self._server.user, self._server.password)
+
+    def _say_hello(self) -> None:
+        code, text = self.ehlo()
+        if 500 <= code <= 504:  # smtplib would say HELO also to a server that is about to hang up
+            code, text = self.helo()
+        if not 200 <= code <= 299:
+            raise smtplib.SMTPHeloError(code, text)
 
     @contextmanager
     def ends_within(self, seconds: float) -> Iterator[None]:

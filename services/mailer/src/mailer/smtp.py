@@ -6,7 +6,8 @@ what happens                                    what it means
 250 after the end of DATA                       sent; the answer is returned
 no connection, no sign-in, a 5xx greeting       TransientError: the operator mends it
 4xx, or silence before the end of DATA          TransientError: not sent, later perhaps
-5xx to MAIL, RCPT or DATA                       PermanentError: not sent, and never will be
+5xx about the mail or its recipient             PermanentError: not sent, and never will be
+any other 5xx (see ``mailer.verdicts``)         TransientError: the operator mends it
 silence after the end of DATA                   OutcomeUnknownError: sent, or not
 ==============================================  ==========================================
 
@@ -16,14 +17,15 @@ like to repeat: answers are logged.
 
 import re
 import smtplib
+from collections.abc import Container
 
 from contracts.errors import PermanentError, TransientError
 from mailer.composing import OutgoingMail
+from mailer.verdicts import DATA, MAIL, RCPT, is_permanent
 
 REFUSED = "SmtpRefused"
 LONGEST_ANSWER = 300
-# 5xx answers that speak of the mailer's sign-in and not of the mail (RFC 4954, RFC 3207)
-OURS_TO_MEND = {530, 534, 535, 538}
+Reply = tuple[int, bytes]
 
 
 class OutcomeUnknownError(TransientError):
@@ -55,16 +57,17 @@ def _offer(session: smtplib.SMTP, mail: OutgoingMail) -> None:
     if mail.smtputf8 and not session.has_extn("smtputf8"):
         raise PermanentError("the SMTP server takes no address beyond ASCII", REFUSED)
     options = ("SMTPUTF8", "BODY=8BITMIME") if mail.smtputf8 else ()
-    _expect((250,), mail, *session.mail(mail.sender, options))
-    _expect((250, 251), mail, *session.rcpt(mail.recipient))
-    _expect((354,), mail, *session.docmd("DATA"))
+    _expect({250}, MAIL, mail, session.mail(mail.sender, options))
+    _expect({250, 251}, RCPT, mail, session.rcpt(mail.recipient))
+    _expect({354}, DATA, mail, session.docmd("DATA"))
 
 
-def _expect(wanted: tuple[int, ...], mail: OutgoingMail, code: int, text: bytes) -> None:
+def _expect(wanted: Container[int], stage: str, mail: OutgoingMail, reply: Reply) -> None:
+    code, text = reply
     if code in wanted:
         return
     answer = describe(code, text, mail.recipient)
-    if 500 <= code <= 599 and code not in OURS_TO_MEND:
+    if is_permanent(stage, code, text):
         raise PermanentError(answer, REFUSED)
     raise TransientError(answer)
 
@@ -73,7 +76,7 @@ def _conclude(session: smtplib.SMTP, mail: OutgoingMail, code: int, text: bytes)
     if not 200 <= code <= 299 and not 400 <= code <= 599:
         session.close()
         raise OutcomeUnknownError("the SMTP server took the mail but its answer makes no sense")
-    _expect(tuple(range(200, 300)), mail, code, text)
+    _expect(range(200, 300), DATA, mail, (code, text))
     return describe(code, text, mail.recipient)
 
 

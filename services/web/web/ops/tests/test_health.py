@@ -83,7 +83,7 @@ def test_health_is_only_asked_for(address: str) -> None:
     assert "no-store" in Client().get(address)["Cache-Control"]
 
 
-@pytest.mark.parametrize("address", ["/healthz", "/readyz", "/metrics", "/staff"])
+@pytest.mark.parametrize("address", ["/healthz", "/readyz", "/metrics", "/staff/flower"])
 @pytest.mark.django_db
 def test_what_is_asked_every_few_seconds_does_not_bury_what_people_did(address: str) -> None:
     with capture_logs() as lines:
