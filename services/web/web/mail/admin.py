@@ -1,9 +1,12 @@
 """Operators see mails, their states and the mail servers' answers; never what was in them."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from web.mail import repeating
 from web.mail.models import Email, EmailAttempt
+from web.messaging import repair
 from web.messaging.admin import TaskAdmin
 
 
@@ -38,3 +41,19 @@ class EmailAdmin(TaskAdmin):
               "message_id", "uncertain", "created_at", "queued_at", "next_attempt_at", "sent_at",
               "failed_at"]  # fmt: skip
     inlines = [EmailAttemptInline]
+    actions = ["send_again"]
+
+    def has_manage_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may send mails again: the permission to change mails."""
+        return request.user.has_perm("mail.change_email")
+
+    @admin.action(description="Send the selected failed mails again", permissions=["manage"])
+    def send_again(self, request: HttpRequest, mails: QuerySet[Email]) -> None:
+        """Queue them again, while their contents are kept."""
+        ids = list(mails.order_by("created_at").values_list("pk", flat=True))
+        by = request.user.get_username()
+        queued = repeating.send_again(ids, by, seconds=repair.REQUEST_BUDGET)
+        self.message_user(request, f"{queued} mails are queued again")
+        if left := len(ids) - queued:
+            explanation = f"{left} were left: not failed, without contents by now, or time was up"
+            self.message_user(request, explanation, messages.WARNING)

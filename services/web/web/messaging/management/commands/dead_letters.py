@@ -1,10 +1,7 @@
 """``manage.py dead_letters``: see and repair what could not be handled."""
 
 import argparse
-import getpass
 import json
-import os
-import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,12 +15,12 @@ from web.messaging.serializers import (
     DeadLetterSerializer,
     ReportSerializer,
 )
+from web.operators import USAGE_ERROR, confirm, operator
 
 ACTIONS = {
     "replay": ("send again", repair.replay, "replayed"),
     "discard": ("give up", repair.discard, "discarded"),
 }
-USAGE_ERROR = 2
 EXAMPLES = """\
 examples:
   dead_letters list --reason malformed
@@ -120,14 +117,8 @@ class Command(BaseCommand):
             return list(options["ids"])
         ids = repair.waiting(reason=options["reason"], task=options["task"])
         if not options["yes"]:
-            self._ask(f"{options['action']} {len(ids)} dead letters? [y/N] ")
+            confirm(f"{options['action']} {len(ids)} dead letters?")
         return ids
-
-    def _ask(self, question: str) -> None:
-        if not sys.stdin.isatty():
-            raise CommandError("nobody to ask here: say --yes", returncode=USAGE_ERROR)
-        if input(question).strip().lower() not in ("y", "yes"):
-            raise CommandError("nothing done")
 
     def _tell(self, report: repair.Report) -> None:
         if report.remaining:
@@ -139,12 +130,3 @@ class Command(BaseCommand):
 
 def _encode(value: Any) -> str:
     return json.dumps(value, cls=JSONEncoder, ensure_ascii=False)
-
-
-def operator() -> str:
-    """Name who runs the command; in a container the user may have no name."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = f"user {os.getuid()}"
-    return f"{name} on the command line"

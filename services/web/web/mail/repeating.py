@@ -1,0 +1,49 @@
+"""Failed mails sent again for an operator, while their contents are kept."""
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import QuerySet
+
+from web.mail import results, sending
+from web.mail.models import Email
+
+log = structlog.get_logger("web.mail")
+BATCH = 200  # mails of one transaction
+
+
+def repeatable() -> QuerySet[Email]:
+    """Select the mails that can be sent again: failed, and with contents."""
+    return Email.objects.filter(state=Email.State.FAILED, context__isnull=False)
+
+
+def send_again(mails: Sequence[UUID], by: str, *, seconds: float = float("inf")) -> int:
+    """Queue mails again, in batches that are a transaction each; returns how many.
+
+    Those that have not failed, or whose contents have been erased, are left as they are.
+
+    Args:
+        mails: their ids.
+        by: who decided so, for the log.
+        seconds: after which no further batch is begun.
+    """
+    end, queued = time.monotonic() + seconds, 0
+    for start in range(0, len(mails), BATCH):
+        if time.monotonic() > end:
+            break
+        queued += _queue_again(mails[start : start + BATCH])
+    log.info("mails queued again", number=queued, by=by)
+    return queued
+
+
+@transaction.atomic
+def _queue_again(ids: Sequence[UUID]) -> int:
+    # Locked in the order of their ids, as the collector does it.
+    locked = repeatable().filter(pk__in=ids).order_by("pk").select_for_update()
+    queued = results.replay([email.pk for email in locked])
+    for email in Email.objects.filter(pk__in=queued):
+        sending.dispatch(email)
+    return len(queued)
