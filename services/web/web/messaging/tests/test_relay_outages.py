@@ -189,8 +189,14 @@ def test_a_message_that_makes_the_broker_close_the_channel_holds_up_no_other(
     OutboxMessage.objects.filter(task_id=lost).update(exchange="warren.lost")
     OutboxMessage.objects.filter(task_id=wrong).update(properties={"user_id": "nobody"})
     others = {str(store()) for _ in range(3)}
+    arrived: set[str] = set()
+
+    def all_others() -> bool:
+        arrived.update(taken(amqp))  # one by one, when the channel has been closed
+        return arrived == others
+
     with running(relay) as work:
-        poll(lambda: set(taken(amqp)) == others, "other messages")
+        poll(all_others, "other messages")
         (held,) = poll(lambda: OutboxMessage.objects.filter(refusals__gt=1), "refused message")
         assert held.task_id == lost
         assert "no exchange 'warren.lost'" in held.last_refusal

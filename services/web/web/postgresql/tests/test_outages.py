@@ -105,7 +105,8 @@ def test_nobody_waits_for_a_server_that_is_known_to_be_away(
     connection.close()
     database.stop()
     try:
-        with pytest.raises(OperationalError, match="no connection to the database"):
+        # Which of the two depends on whether the pool has noticed first.
+        with pytest.raises(OperationalError, match=r"no connection to the database|moment ago"):
             ask()
         with pytest.raises(OperationalError, match="away a moment ago"):
             ask()
