@@ -31,9 +31,9 @@ def test_a_registered_address_is_verified_by_the_key_in_a_mail(
 
 def test_nobody_signs_in_before_the_address_is_verified(visitor: Account) -> None:
     body = {"email": visitor.email, "password": visitor.password}
-    problem = visitor.post("auth/token", body, expect=403).json()
-    assert problem["code"] == "email_not_verified"
-    assert "not verified" in problem["detail"]
+    problem = visitor.post("auth/token", body, expect=401).json()
+    assert problem["code"] == "wrong_credentials"
+    assert "open the link in the mail first" in problem["detail"]
     visitor.get("users/me", expect=401)
 
 

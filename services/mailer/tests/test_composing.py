@@ -6,7 +6,7 @@ from email.policy import SMTP
 
 import pytest
 
-from contracts.errors import MalformedMessageError
+from contracts.errors import MalformedMessageError, PermanentError
 from contracts.tasks import SendEmail
 from mailer.addresses import parse_mailbox
 from mailer.composing import OutgoingMail, compose
@@ -73,7 +73,7 @@ def test_a_recipient_beyond_ascii_asks_for_smtputf8() -> None:
 
 @pytest.mark.parametrize("recipient", ["bob", "bob@example.com\r\nBcc: eve@example.com"])
 def test_a_wrong_recipient_is_refused_without_being_repeated(recipient: str) -> None:
-    with pytest.raises(MalformedMessageError, match=r"^recipient: it is no e-mail address$"):
+    with pytest.raises(PermanentError, match=r"^the recipient's address is none$"):
         compose(a_mail(recipient=recipient), MAIL_FROM)
 
 

@@ -20,6 +20,8 @@ CONTEXTS = [
     ("welcome", LOGIN),
     ("account_exists", {}),
     ("account_exists", LOGIN),
+    ("register_again", {}),
+    ("register_again", LOGIN),
 ]
 
 
@@ -63,7 +65,7 @@ def test_every_template_has_a_subject_a_text_and_a_page(name: str, context: dict
     assert re.search(r'<html lang="en">', mail.html)
 
 
-@pytest.mark.parametrize("name", ["welcome", "account_exists"])
+@pytest.mark.parametrize("name", ["welcome", "account_exists", "register_again"])
 def test_the_sign_in_link_is_shown_in_both_bodies_if_there_is_one(name: str) -> None:
     assert LOGIN["login_url"] in render(name, LOGIN).text
     assert Page(render(name, LOGIN).html).links == [LOGIN["login_url"]]

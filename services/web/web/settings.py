@@ -75,11 +75,22 @@ COLLECTOR_BATCH = env.integer("COLLECTOR_BATCH", default=500, minimum=1)
 # How many proxies that append to X-Forwarded-For stand before web: the client's address, by which
 # requests are counted, is taken from there. Too high a number lets clients forge it.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", default=0)
-# Requests of one client address, and failed sign-ins to one account.
-THROTTLE_REGISTRATION = read_rate("THROTTLE_REGISTRATION", Rate(600, seconds=60))
-THROTTLE_VERIFICATION = read_rate("THROTTLE_VERIFICATION", Rate(600, seconds=60))
-THROTTLE_SIGN_IN = read_rate("THROTTLE_SIGN_IN", Rate(600, seconds=60))
+# Requests of one client address. In development everybody has the same one.
+IN_DEVELOPMENT = Rate(600, seconds=60)
+THROTTLE_REGISTRATION = read_rate(
+    "THROTTLE_REGISTRATION", Rate(10, seconds=600) if IN_PRODUCTION else IN_DEVELOPMENT
+)
+THROTTLE_VERIFICATION = read_rate(
+    "THROTTLE_VERIFICATION", Rate(30, seconds=60) if IN_PRODUCTION else IN_DEVELOPMENT
+)
+THROTTLE_SIGN_IN = read_rate(
+    "THROTTLE_SIGN_IN", Rate(30, seconds=60) if IN_PRODUCTION else IN_DEVELOPMENT
+)
+# Failed sign-ins to one account: from one client address, and from all that are new to it.
 THROTTLE_SIGN_IN_FAILURES = read_rate("THROTTLE_SIGN_IN_FAILURES", Rate(20, seconds=600))
+THROTTLE_SIGN_IN_FAILURES_ADDRESS = read_rate(
+    "THROTTLE_SIGN_IN_FAILURES_ADDRESS", Rate(500, seconds=600)
+)
 # Verification mails to one address.
 VERIFICATION_MAIL_RATE = read_rate("VERIFICATION_MAIL_RATE", Rate(2, seconds=60))
 VERIFICATION_MAIL_DAILY_RATE = read_rate("VERIFICATION_MAIL_DAILY_RATE", Rate(20, seconds=86_400))
@@ -190,6 +201,7 @@ SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
     "UPDATE_LAST_LOGIN": False,
+    "CHECK_REVOKE_TOKEN": True,  # a change of the password ends all tokens
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Warren",

@@ -7,7 +7,8 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from contracts.errors import MalformedMessageError
+from contracts.addresses import InvalidAddressError
+from contracts.errors import MalformedMessageError, PermanentError
 from contracts.tasks import SendEmail
 from mailer.addresses import needs_smtputf8, parse_address
 from mailer.rendering import Rendered, render
@@ -32,7 +33,9 @@ def compose(mail: SendEmail, mail_from: Address) -> OutgoingMail:
     """Render a mail and put it into its envelope.
 
     The Message-ID follows from the mail's id alone, so that a mail which is sent again carries
-    the same one and a mailbox may show it once. Raises MalformedMessageError.
+    the same one and a mailbox may show it once.
+
+    Raises MalformedMessageError, and PermanentError if the recipient's address is none.
     """
     recipient = _recipient(mail)
     message_id = _message_id(mail, mail_from)
@@ -55,8 +58,8 @@ def compose(mail: SendEmail, mail_from: Address) -> OutgoingMail:
 def _recipient(mail: SendEmail) -> Address:
     try:
         return parse_address(mail.recipient)
-    except ValueError as error:
-        raise MalformedMessageError(f"recipient: {error}") from None
+    except InvalidAddressError:
+        raise PermanentError("the recipient's address is none", "InvalidRecipient") from None
 
 
 def _message_id(mail: SendEmail, mail_from: Address) -> str:

@@ -8,6 +8,7 @@ template           requires                                                may h
 verify_email       verification_url, verification_key, expires_in_days
 welcome                                                                    login_url
 account_exists                                                             login_url
+register_again                                                             login_url
 =================  ======================================================  ===========
 """
 

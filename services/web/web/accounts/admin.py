@@ -1,9 +1,9 @@
 """Operators see users, make some by hand and close accounts."""
 
-from typing import Any
+from typing import Any, cast
 
+import structlog
 from allauth.account.models import EmailAddress
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -12,8 +12,12 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from web.accounts import limits
+from web.accounts.addresses import spelling
+from web.accounts.attempts import Attempt, TooManyFailuresError
 from web.accounts.models import User
+from web.accounts.throttles import SignInThrottle, client_network
+
+log = structlog.get_logger("web.security")
 
 ACCESS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -23,12 +27,26 @@ class OperatorSignInForm(AdminAuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         """Count the attempt unless it succeeds."""
-        who = self.cleaned_data.get("username", "").lower()
-        attempt = limits.consume("sign_in_failures", who, settings.THROTTLE_SIGN_IN_FAILURES)
-        if not attempt.allowed:
-            raise ValidationError("Too many failed attempts. Try again later.", "throttled")
-        cleaned = super().clean()
-        attempt.refund()
+        request = cast("HttpRequest", self.request)
+        network, email = client_network(request), spelling(self.cleaned_data.get("username", ""))
+        self.cleaned_data["username"] = email
+        try:
+            if not SignInThrottle().allow_request(request, self):
+                raise ValidationError("Too many attempts. Try again in a minute.", "throttled")
+            attempt = Attempt(email, network)
+        except TooManyFailuresError as error:
+            log.warning("operator's sign-in refused, after too many failures", network=network)
+            raise ValidationError(
+                "Too many failed attempts. Try again later.", "throttled"
+            ) from error
+        try:
+            cleaned = super().clean()
+        except ValidationError:
+            log.warning("operator's sign-in failed", network=network)
+            raise
+        attempt.succeed()
+        user = self.get_user()
+        log.info("operator signed in", user=str(user.pk) if user else "", network=network)
         return cleaned
 
 

@@ -8,7 +8,3 @@ class AccountsConfig(AppConfig):
 
     name = "web.accounts"
     label = "accounts"
-
-    def ready(self) -> None:
-        """Listen to allauth's signals."""
-        from web.accounts import signals  # noqa: F401 -- the models are loaded only now

@@ -5,6 +5,7 @@ window's length across a boundary: good enough against guessing and flooding.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -20,7 +21,7 @@ CONSUME = """
         ends_at = CASE WHEN usage.ends_at <= now() THEN excluded.ends_at ELSE usage.ends_at END
     RETURNING uses, extract(epoch FROM ends_at - now())::float8
 """
-REFUND = "UPDATE accounts_rateusage SET uses = uses - 1 WHERE key = %s AND uses > 0"
+REFUND = "UPDATE accounts_rateusage SET uses = uses - 1 WHERE key = ANY(%s) AND uses > 0"
 # Whoever begins a window clears a few that have ended, so that the table needs no other care.
 # Not within a larger transaction: holding other keys' rows there could end in a deadlock.
 PRUNE = """
@@ -39,10 +40,11 @@ class Use:
     allowed: bool
     wait: float
 
-    def refund(self) -> None:
-        """Take it back: it turned out to be one of those that are not limited."""
-        with connection.cursor() as cursor:
-            cursor.execute(REFUND, [self.key])
+
+def refund(uses: Iterable[Use]) -> None:
+    """Take uses back: they turned out to be of those that are not limited."""
+    with connection.cursor() as cursor:
+        cursor.execute(REFUND, [[use.key for use in uses]])
 
 
 def consume(scope: str, who: str, rate: Rate) -> Use:

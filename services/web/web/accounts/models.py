@@ -1,21 +1,26 @@
 """Users, and how often somebody has lately done what may not be done too often."""
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models, transaction
-from django.db.models.functions import Lower, Now
+from django.db.models.functions import Collate, Lower, Now
+from django.utils import timezone
+
+from contracts.addresses import LONGEST, canonical
+from web.accounts.addresses import AddressColumn, spelling
 
 
 class UserManager(BaseUserManager["User"]):
     """Makes users whose login is their e-mail address."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make a user whose address is not verified."""
-        user = self.model(email=email.lower(), **fields)
+        """Make a user whose address is not verified. Raises InvalidAddressError."""
+        user = self.model(email=canonical(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -28,15 +33,15 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Find a user by address, in any case."""
-        return self.get(email=(username or "").lower())
+        """Find a user by address, in any spelling."""
+        return self.get(email=spelling(username or ""))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
     """Somebody who registered. Whether the address is verified stands in allauth's EmailAddress."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    email = models.EmailField("e-mail address", max_length=254)
+    email = AddressColumn("e-mail address", max_length=LONGEST)
     is_staff = models.BooleanField(
         "staff", default=False, help_text="May enter the administration."
     )
@@ -49,11 +54,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
-        # Lower case only: so equality, which an index serves, ignores the case, as allauth does.
+        # An address has one spelling. Of that the database can check the case of ASCII.
         constraints = [
             models.UniqueConstraint(fields=["email"], name="user_email"),
             models.CheckConstraint(
-                condition=models.Q(email=Lower("email")), name="user_email_lower_case"
+                condition=models.Q(email=Lower(Collate("email", "C"))), name="user_email_lower_case"
             ),
         ]
 
@@ -61,8 +66,42 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def clean(self) -> None:
-        """Keep the address in lower case."""
-        self.email = self.email.lower()
+        """Keep the address in its one spelling."""
+        self.email = spelling(self.email)
+
+
+class Registrations(models.QuerySet["Registration"]):
+    """Queries for registrations."""
+
+    def valid(self) -> "Registrations":
+        """Those whose keys have not run out."""
+        return self.filter(created_at__gt=Now() - Registration.VALID_FOR)
+
+    def forget_some(self) -> None:
+        """Delete a few whose keys have run out: whoever adds one clears away more than one."""
+        ended = self.filter(created_at__lte=Now() - Registration.VALID_FOR)
+        chosen = ended.order_by("created_at").select_for_update(skip_locked=True)[:20]
+        self.filter(pk__in=chosen.values("pk")).delete()
+
+
+class Registration(models.Model):
+    """Address and password of somebody who has registered and not yet proved to own the address.
+
+    There may be several of one address. Each has a key of its own, which makes the account with
+    this registration's id and password, and no other's.
+    """
+
+    VALID_FOR = timedelta(days=3)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = AddressColumn("e-mail address", max_length=LONGEST, db_index=True)
+    password = models.CharField(max_length=128)
+    created_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
+
+    objects = Registrations.as_manager()
+
+    def __str__(self) -> str:
+        return str(self.id)
 
 
 class RateUsage(models.Model):
@@ -81,3 +120,17 @@ class RateUsage(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class KnownNetwork(models.Model):
+    """A network from which an account has signed in; only a digest of both is stored."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    seen_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
+
+    def is_older_than(self, age: timedelta) -> bool:
+        """Whether it was noted so long ago."""
+        return self.seen_at < timezone.now() - age

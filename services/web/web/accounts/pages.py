@@ -9,9 +9,9 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.request import Request
 
-from web.accounts import throttles, verification
+from web.accounts import registration, throttles, verification
+from web.accounts.keys import InvalidKeyError
 from web.accounts.serializers import EmailSerializer, KeySerializer
 
 
@@ -26,7 +26,7 @@ class Page(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         """Do what the form asks for, unless that is asked too often."""
         throttle = self.throttle()
-        if not throttle.allow_request(Request(request), self):
+        if not throttle.allow_request(request, self):
             response = show(request, "too_often", 429)
             response.headers["Retry-After"] = str(int(throttle.wait()) + 1)
             return response
@@ -52,10 +52,10 @@ class VerificationPage(Page):
         if not form.is_valid():
             return show(request, "invalid", 400)
         try:
-            address = verification.verify(request, form.validated_data["key"])
-        except verification.InvalidKeyError:
+            user = verification.verify(form.validated_data["key"])
+        except InvalidKeyError:
             return show(request, "invalid", 400)
-        return show(request, "verified", email=address.email)
+        return show(request, "verified", email=user.email)
 
 
 class ResendPage(Page):
@@ -72,7 +72,7 @@ class ResendPage(Page):
         form = EmailSerializer(data=request.POST)
         if not form.is_valid():
             return show(request, "resend", 400, email=request.POST.get("email", ""), wrong=True)
-        verification.resend(request, form.validated_data["email"])
+        registration.resend(form.validated_data["email"])
         return show(request, "resent")
 
 

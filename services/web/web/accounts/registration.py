@@ -1,71 +1,47 @@
 """Registration that tells nobody whether an address is known."""
 
-from dataclasses import dataclass, field
-
-from allauth.account import signals
-from allauth.account.adapter import get_adapter
-from allauth.account.models import EmailAddress
-from allauth.account.utils import setup_user_email
+from django.contrib.auth.hashers import make_password
 from django.db import transaction
-from django.http import HttpRequest
 
 from web.accounts import mails
-from web.accounts.models import User
+from web.accounts.models import Registration, User
 
 
-@dataclass(frozen=True)
-class SignUp:
-    """A request to register in the form in which allauth's adapter takes it."""
+def register(email: str, password: str) -> None:
+    """Note a registration, and mail what to do next, in one transaction.
 
-    email: str
-    password: str = field(repr=False)
-    cleaned_data: dict[str, str] = field(init=False, repr=False)
+    A known address gets a mail that says so. Any other gets a link that belongs to this
+    registration and its password alone: whoever else registers the same address changes nothing of
+    that. Whatever is known of the address, the same is done, so that the time tells nothing.
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "cleaned_data", {"email": self.email, "password1": self.password})
-
-
-def register(request: HttpRequest, email: str, password: str) -> None:
-    """Register an address: the user, the mail's row and its message in one transaction.
-
-    A known address gets a mail that says so. One that is not yet verified gets a fresh link, and
-    the password of its latest registration, so that nobody can lay an account in wait for the
-    address's owner with a password that only the layer knows.
+    Args:
+        email: the address in its one spelling.
+        password: is hashed before the transaction, which so stays short.
     """
-    adapter = get_adapter(request)
-    # The password is hashed before the transaction, which so stays short, and for a known address
-    # too, so that the time of the answer tells nothing.
-    user = adapter.save_user(
-        request, adapter.new_user(request), SignUp(email, password), commit=False
-    )
+    registration = Registration(email=email, password=make_password(password))
     with transaction.atomic():
-        known = _insert(user)
-        if known is None:
-            _welcome_in(request, user)
-        elif address := _pending_address(known):
-            known.password = user.password
-            known.save(update_fields=["password"])
-            mails.send_verification(request, address, signup=True)
+        if not mails.may_be_sent(email):
+            return  # without a mail nobody could ever use it
+        registration.save(force_insert=True)
+        if owner := User.objects.filter(email=email).first():
+            mails.send_account_exists(owner)
         else:
-            mails.send_account_exists(request, known)
+            mails.send_verification(registration)
+    Registration.objects.forget_some()
 
 
-def _insert(user: User) -> User | None:
-    """Save the user, or return the one who has the address already; never fails in a race."""
-    User.objects.bulk_create([user], ignore_conflicts=True)
-    owner = User.objects.select_for_update().get(email=user.email)
-    return None if owner.pk == user.pk else owner
+@transaction.atomic
+def resend(email: str) -> None:
+    """Mail a fresh link for the one registration of an address, or what to do instead.
 
-
-def _welcome_in(request: HttpRequest, user: User) -> None:
-    address = setup_user_email(request, user, [])
-    signals.user_signed_up.send(sender=User, request=request, user=user)
-    mails.send_verification(request, address, signup=True)
-
-
-def _pending_address(user: User) -> EmailAddress | None:
-    # Never that of an operator: a new password would open the administration, which does not ask
-    # whether the address is verified.
-    if user.is_staff or not user.is_active:
-        return None
-    return EmailAddress.objects.filter(user=user, email=user.email, verified=False).first()
+    Of several only their makers can say which is theirs. Arguments as of ``register``.
+    """
+    if not mails.may_be_sent(email):
+        return
+    waiting = list(Registration.objects.valid().filter(email=email)[:2])
+    if owner := User.objects.filter(email=email).first():
+        mails.send_account_exists(owner)
+    elif len(waiting) == 1:
+        mails.send_verification(waiting[0])
+    else:
+        mails.send_register_again(email)

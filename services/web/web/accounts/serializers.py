@@ -4,9 +4,11 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.validators import EmailValidator
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
+from contracts.addresses import LONGEST, InvalidAddressError, canonical
 from web.accounts.models import User
 
 LONGEST_PASSWORD = 256  # characters: hashing a megabyte would be an attack
@@ -25,6 +27,24 @@ class PasswordField(serializers.CharField):
         )
 
 
+class AddressField(serializers.EmailField):
+    """An address in any spelling, which becomes its one spelling."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=LONGEST, trim_whitespace=False, **kwargs)
+        self.validators = [each for each in self.validators if not isinstance(each, EmailValidator)]
+
+    def to_internal_value(self, data: Any) -> str:
+        """Take an address. Raises ValidationError."""
+        text = super().to_internal_value(data)
+        if len(text) > LONGEST:
+            return text  # which the limit of the length then refuses
+        try:
+            return canonical(text)
+        except InvalidAddressError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from error
+
+
 class CredentialsSerializer(serializers.Serializer[Any]):
     """Address and password."""
 
@@ -35,12 +55,8 @@ class CredentialsSerializer(serializers.Serializer[Any]):
 class RegistrationSerializer(serializers.Serializer[Any]):
     """Address and password of a new account."""
 
-    email = serializers.EmailField(max_length=254)
+    email = AddressField()
     password = PasswordField(help_text="10 characters or more, not a common one.")
-
-    def validate_email(self, email: str) -> str:
-        """Let allauth's adapter have its say."""
-        return get_adapter().clean_email(email)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Check the password against Django's validators, which also look at the address."""
@@ -54,11 +70,7 @@ class RegistrationSerializer(serializers.Serializer[Any]):
 class EmailSerializer(serializers.Serializer[Any]):
     """An address."""
 
-    email = serializers.EmailField(max_length=254)
-
-    def validate_email(self, email: str) -> str:
-        """Let allauth's adapter have its say."""
-        return get_adapter().clean_email(email)
+    email = AddressField()
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):

@@ -1,48 +1,46 @@
 """Signing in with address and password."""
 
+import structlog
 from allauth.account.utils import has_verified_email
-from django.conf import settings
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 from rest_framework import exceptions, status
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from web.accounts import limits
+from web.accounts.addresses import spelling
+from web.accounts.attempts import Attempt, TooManyFailuresError
 from web.accounts.models import User
+from web.accounts.throttles import client_network
 
-
-class EmailNotVerified(exceptions.PermissionDenied):
-    """Password right, address not verified."""
-
-    default_code = "email_not_verified"
-    default_detail = (
-        "This address is not verified yet. Open the link in the mail that we sent to it; "
-        "POST /api/v1/users/verify/resend sends a new one."
-    )
+log = structlog.get_logger("web.security")
 
 
 class WrongCredentials(exceptions.AuthenticationFailed):
-    """The same for a wrong password, an unknown address and a closed account."""
+    """The same for a wrong password, a closed account and an address unknown or not verified."""
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_code = "wrong_credentials"
-    default_detail = "There is no account with this address and password."
+    default_detail = (
+        "There is no account with this address and password. If you have just registered, open the "
+        "link in the mail first; POST /api/v1/users/verify/resend sends a new one."
+    )
 
 
 def sign_in(request: HttpRequest, email: str, password: str) -> RefreshToken:
     """Return a refresh token, which carries an access token.
 
-    Only failures count towards the limit of an address, so that its owner is not limited.
-
-    Raises WrongCredentials, EmailNotVerified, and Throttled after too many failures.
+    Raises WrongCredentials, and Throttled after too many failures.
     """
-    attempt = limits.consume("sign_in_failures", email.lower(), settings.THROTTLE_SIGN_IN_FAILURES)
-    if not attempt.allowed:
-        raise exceptions.Throttled(attempt.wait)
+    network, email = client_network(request), spelling(email)
+    try:
+        attempt = Attempt(email, network)
+    except TooManyFailuresError as error:
+        log.warning("sign-in refused, after too many failures", network=network)
+        raise exceptions.Throttled(error.wait) from error
     user = authenticate(request, email=email, password=password)  # as slow for an unknown address
-    if not isinstance(user, User):
+    if not isinstance(user, User) or not has_verified_email(user):
+        log.warning("sign-in failed", network=network)
         raise WrongCredentials
-    attempt.refund()
-    if not has_verified_email(user):
-        raise EmailNotVerified
+    attempt.succeed()
+    log.info("signed in", user=str(user.pk), network=network)
     return RefreshToken.for_user(user)

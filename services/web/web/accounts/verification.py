@@ -1,56 +1,51 @@
-"""Verifying that an address belongs to whoever registered it."""
+"""Verifying that an address belongs to whoever registered it, which makes the account."""
 
-from datetime import timedelta
+from uuid import UUID
 
-from allauth.account import app_settings
-from allauth.account.models import EmailAddress, EmailConfirmationHMAC
-from django.core import signing
+import structlog
+from allauth.account.models import EmailAddress
 from django.db import transaction
-from django.http import HttpRequest
 
 from web.accounts import mails
+from web.accounts.keys import InvalidKeyError, registration_of
+from web.accounts.models import Registration, User
 
-
-class InvalidKeyError(Exception):
-    """The key is not one of ours, has expired, or its account is gone."""
+log = structlog.get_logger("web.security")
 
 
 @transaction.atomic
-def verify(request: HttpRequest, key: str) -> EmailAddress:
-    """Verify the address that a key was sent to.
+def verify(key: str) -> User:
+    """Make the account of the registration for which a key was mailed.
 
-    To repeat it does no harm and has no further effect: people click twice, programs retry.
+    It has the registration's id and password. To repeat it does no harm and has no further effect:
+    people click twice, programs retry.
 
     Raises InvalidKeyError.
     """
-    address = _locked_address(key)
-    if address.verified:
-        return address
-    confirmed = EmailConfirmationHMAC(address).confirm(request)
-    if confirmed is None:
-        raise InvalidKeyError  # meanwhile the address belongs to another account
-    return confirmed
+    pk = registration_of(key)
+    email = Registration.objects.filter(pk=pk).values_list("email", flat=True).first()
+    # All of the address, always in the same order: of simultaneous requests, for this or another of
+    # them, the second so waits for the first and finds the account.
+    rivals = Registration.objects.filter(email=email).order_by("pk").select_for_update()
+    registration = next((each for each in rivals if each.pk == pk), None) if email else None
+    return _made_before(pk) if registration is None else _make(registration)
 
 
-@transaction.atomic
-def resend(request: HttpRequest, email: str) -> None:
-    """Send a fresh link if the address waits for its verification; tell nobody whether it does."""
-    waiting = EmailAddress.objects.filter(email=email, verified=False, user__is_active=True)
-    address = waiting.select_related("user").first()
-    if address:
-        mails.send_verification(request, address)
-
-
-def _locked_address(key: str) -> EmailAddress:
-    # Unlike allauth's from_key this finds verified addresses too, and lets the second of two
-    # simultaneous requests wait, so that there is one welcome mail.
-    expiry = timedelta(days=app_settings.EMAIL_CONFIRMATION_EXPIRE_DAYS)
-    try:
-        pk = signing.loads(key, salt=app_settings.SALT, max_age=expiry)
-    except signing.BadSignature as error:
-        raise InvalidKeyError from error
-    addresses = EmailAddress.objects.select_for_update(of=("self",)).select_related("user")
-    address = addresses.filter(pk=pk).first()
-    if address is None:
+def _made_before(pk: UUID) -> User:
+    user = User.objects.filter(pk=pk, is_active=True).first()
+    if user is None:
         raise InvalidKeyError
-    return address
+    return user
+
+
+def _make(registration: Registration) -> User:
+    user = User(pk=registration.pk, email=registration.email, password=registration.password)
+    User.objects.bulk_create([user], ignore_conflicts=True)  # which waits for one under way
+    if not User.objects.filter(pk=user.pk).exists():
+        raise InvalidKeyError
+    EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+    Registration.objects.filter(email=user.email).delete()
+    mails.hand_over(user)
+    mails.send_welcome(user)
+    log.info("account made", user=str(user.pk))
+    return user

@@ -10,15 +10,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
+from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+from rest_framework_simplejwt.tokens import AccessToken
 
 from web.accounts import registration, serializers, signing_in, throttles, verification
+from web.accounts.keys import InvalidKeyError
 from web.accounts.models import User
 from web.openapi import problem
 
 ON_ITS_WAY = "A mail to this address is on its way; it says what to do next."
-RESENT = "If this address waits for its verification, a mail with a new link is on its way."
+RESENT = "A mail to this address is on its way: with a new link, or with what to do instead."
 
 
 class InvalidKey(exceptions.APIException):
@@ -55,7 +58,7 @@ class RegistrationView(PublicView):
     def post(self, request: Request) -> Response:
         """Register an address. The answer is the same whether or not it is known already."""
         data = _validated(serializers.RegistrationSerializer(data=request.data))
-        registration.register(request._request, data["email"], data["password"])
+        registration.register(data["email"], data["password"])
         return Response({"email": data["email"], "detail": ON_ITS_WAY}, status.HTTP_202_ACCEPTED)
 
 
@@ -76,10 +79,10 @@ class VerificationView(PublicView):
         """Verify the address that the key was mailed to; to repeat it changes nothing."""
         key = _validated(serializers.KeySerializer(data=request.data))["key"]
         try:
-            address = verification.verify(request._request, key)
-        except verification.InvalidKeyError as error:
+            user = verification.verify(key)
+        except InvalidKeyError as error:
             raise InvalidKey from error
-        return Response({"email": address.email, "verified": True})
+        return Response({"email": user.email, "verified": True})
 
 
 class ResendView(PublicView):
@@ -95,7 +98,7 @@ class ResendView(PublicView):
     def post(self, request: Request) -> Response:
         """Send a new link. The answer is the same for every address."""
         email = _validated(serializers.EmailSerializer(data=request.data))["email"]
-        verification.resend(request._request, email)
+        registration.resend(email)
         return Response({"email": email, "detail": RESENT}, status.HTTP_202_ACCEPTED)
 
 
@@ -110,7 +113,6 @@ class TokenView(PublicView):
         responses={
             200: serializers.TokensSerializer,
             401: problem("`wrong_credentials`"),
-            403: problem("`email_not_verified`"),
         },
     )
     def post(self, request: Request) -> Response:
@@ -135,6 +137,8 @@ class RefreshView(PublicView):
         data = _validated(serializers.RefreshSerializer(data=request.data))
         try:
             tokens = TokenRefreshSerializer().validate(data)
+            # Also that the password is still the one with which the token was got.
+            JWTAuthentication().get_user(AccessToken(cast("Any", tokens["access"])))
         except (TokenError, User.DoesNotExist) as error:
             raise InvalidToken from error
         return Response({"access": tokens["access"]})

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from contracts.addresses import canonical
 from contracts.tasks import SEND_EMAIL, SendEmail
 from web.accounts.models import User
 from web.mail.models import Email
@@ -19,9 +20,11 @@ def queue(
         context: what the template needs; it may hold secrets.
         user: whose mail it is, if anybody's.
 
-    Raises OutsideTransactionError.
+    Raises OutsideTransactionError, and InvalidAddressError for what is no address.
     """
-    email = Email.objects.create(template=template, recipient=recipient, context=context, user=user)
+    email = Email.objects.create(
+        template=template, recipient=canonical(recipient), context=context, user=user
+    )
     dispatch(email)
     return email
 

@@ -11,8 +11,6 @@ MEANINGS = {
     "dead_letter_handled": "The dead letter has been replayed or discarded before.",
     "dead_letter_not_replayable": "The job or mail has not failed (it ended well, was "
     "cancelled, is at work, or is gone), or the message came from nowhere that is ours.",
-    "email_not_verified": "The password is right, but the address is not verified yet. Open the "
-    "link in the mail, or ask for a new one at POST /api/v1/users/verify/resend.",
     "idempotency_key_reused": "The Idempotency-Key came with another request before.",
     "internal_error": "Our fault. Please tell us the request_id.",
     "invalid": "Something in the request is not right; `errors` names each field and rule.",

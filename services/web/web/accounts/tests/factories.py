@@ -1,12 +1,18 @@
 """People for tests."""
 
-from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+import re
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from web.accounts.models import User
+from web.accounts.models import Registration, User
+from web.mail.models import Email
 
+SAVEPOINT = re.compile('"s[0-9_x]+"')
 PASSWORD = "correct horse battery"
 
 
@@ -26,10 +32,23 @@ def permit(user: User, *codenames: str) -> User:
     return user
 
 
-def key_for(user: User) -> str:
-    """Make the key that a verification mail to the user would hold."""
-    key: str = EmailConfirmationHMAC(EmailAddress.objects.get(user=user)).key
-    return key
+def make_registration(email: str = "ada@example.org", password: str = PASSWORD) -> Registration:
+    """Make one whose mail has been sent before."""
+    return Registration.objects.create(email=email, password=make_password(password))
+
+
+def mailed_keys(email: str = "ada@example.org") -> list[str]:
+    """Return the keys that were mailed to an address, in their order."""
+    mails = Email.objects.filter(recipient=email, template="verify_email").order_by("created_at")
+    return [mail.context["verification_key"] for mail in mails if mail.context]
+
+
+def shapes(queries: CaptureQueriesContext) -> list[str]:
+    """Return the first words of each statement: what is done, and to which table."""
+    return [
+        " ".join(word for word in query["sql"].split()[:3] if not SAVEPOINT.fullmatch(word))
+        for query in queries.captured_queries
+    ]
 
 
 def client_of(user: User) -> APIClient:

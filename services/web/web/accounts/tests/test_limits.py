@@ -47,7 +47,7 @@ def test_a_use_can_be_taken_back() -> None:
     for _ in range(5):
         use = limits.consume("test", "ada", TWICE)
         assert use.allowed
-        use.refund()
+        limits.refund([use])
 
 
 @pytest.mark.django_db
@@ -121,7 +121,18 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
         ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
         ("", "unknown"),
         (None, "unknown"),
+        ("203.0.113.77:4711", "203.0.113.77"),
+        ("[2001:db8::1]:4711", "2001:db8::/64"),
+        ("[2001:db8::1]", "2001:db8::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("[::ffff:203.0.113.9]:4711", "203.0.113.9"),
+        ("64:ff9b::203.0.113.9", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("somebody", "unknown"),
+        ("203.0.113.77:port", "unknown"),
     ],
 )
-def test_an_ipv6_customer_counts_as_one(address: str | None, counted: str) -> None:
+def test_a_client_counts_as_one_however_its_address_is_written(
+    address: str | None, counted: str
+) -> None:
     assert network(address) == counted

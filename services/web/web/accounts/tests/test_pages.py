@@ -4,11 +4,12 @@ from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 import pytest
-from allauth.account.models import EmailAddress
 from django.test import Client
 from pytest_django import Settings
 
-from web.accounts.tests.factories import key_for, make_user
+from web.accounts.keys import key_of
+from web.accounts.models import User
+from web.accounts.tests.factories import make_registration
 from web.mail.models import Email
 from web.rates import Rate
 
@@ -42,11 +43,11 @@ def browser() -> Client:
 
 
 def is_verified() -> bool:
-    return EmailAddress.objects.get().verified
+    return User.objects.filter(email="ada@example.org").exists()
 
 
 def test_the_link_of_the_mail_leads_to_a_button_that_verifies(browser: Client) -> None:
-    make_user(verified=False)
+    make_registration()
     browser.post("/verify/resend", {"email": "ada@example.org"})
     email = Email.objects.get()
     assert email.context is not None
@@ -61,7 +62,7 @@ def test_the_link_of_the_mail_leads_to_a_button_that_verifies(browser: Client) -
 
 
 def test_opening_the_link_alone_changes_nothing(browser: Client) -> None:
-    key = key_for(make_user(verified=False))
+    key = key_of(make_registration())
     answer = browser.get("/verify", {"key": key})
     assert answer.status_code == 200
     assert not is_verified()
@@ -70,7 +71,7 @@ def test_opening_the_link_alone_changes_nothing(browser: Client) -> None:
 
 
 def test_a_link_that_does_not_hold_leads_to_a_new_one(browser: Client) -> None:
-    make_user(verified=False)
+    make_registration()
     answer = browser.post("/verify", {"key": "expired"})
     assert answer.status_code == 400
     form = Form(answer.content.decode())
@@ -81,7 +82,7 @@ def test_a_link_that_does_not_hold_leads_to_a_new_one(browser: Client) -> None:
 
 
 def test_the_page_tells_nobody_whether_an_address_is_known(browser: Client) -> None:
-    make_user(verified=False)
+    make_registration()
     answers = [
         browser.post("/verify/resend", {"email": f"{name}@example.org"})
         for name in ("ada", "nobody")

@@ -6,12 +6,15 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
+from structlog.testing import capture_logs
 
+from web.accounts.attempts import REMEMBERED
 from web.accounts.hashing import Argon2
-from web.accounts.models import User
-from web.accounts.tests.factories import PASSWORD, client_of, make_user
+from web.accounts.models import KnownNetwork, User
+from web.accounts.tests.factories import PASSWORD, client_of, make_registration, make_user
 from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
@@ -44,32 +47,25 @@ def test_a_token_says_who_one_is() -> None:
     }
 
 
-def test_an_unverified_address_is_refused_and_told_what_to_do() -> None:
-    make_user(verified=False)
-    answer = sign_in()
-    assert answer.status_code == 403
-    problem = answer.json()
-    assert problem["code"] == "email_not_verified"
-    assert "POST /api/v1/users/verify/resend" in problem["detail"]
-
-
-def test_only_the_right_password_tells_that_an_address_is_not_verified() -> None:
-    make_user(verified=False)
-    assert sign_in(password="wrong password").json()["code"] == "wrong_credentials"
-
-
-def test_an_unknown_address_a_wrong_password_and_a_closed_account_look_the_same() -> None:
+def test_whoever_cannot_sign_in_gets_the_same_answer() -> None:
     make_user()
     make_user("closed@example.org")
+    make_user("unverified@example.org", verified=False)
+    make_registration("registered@example.org")
     User.objects.filter(email="closed@example.org").update(is_active=False)
     answers = [
         sign_in(password="wrong password"),
         sign_in("nobody@example.org"),
         sign_in("closed@example.org"),
+        sign_in("unverified@example.org"),
+        sign_in("registered@example.org"),
+        sign_in("no address"),
     ]
-    assert [answer.status_code for answer in answers] == [401] * 3
+    assert [answer.status_code for answer in answers] == [401] * 6
+    assert answers[0].json()["code"] == "wrong_credentials"
+    assert "POST /api/v1/users/verify/resend" in answers[0].json()["detail"]
     bodies = [answer.json() | {"request_id": ""} for answer in answers]
-    assert bodies[0] == bodies[1] == bodies[2]
+    assert all(body == bodies[0] for body in bodies)
     assert all(answer["WWW-Authenticate"] == 'Bearer realm="api"' for answer in answers)
 
 
@@ -95,9 +91,13 @@ def test_every_refusal_costs_exactly_one_hash(monkeypatch: pytest.MonkeyPatch) -
     assert calls == ["encode"]
 
 
-def test_repeated_failures_close_the_account_to_everybody_for_a_while(
-    settings: Settings,
-) -> None:
+def from_elsewhere(number: int, email: str, password: str) -> int:
+    client = APIClient(REMOTE_ADDR=f"198.51.100.{number}")
+    body = {"email": email, "password": password}
+    return client.post("/api/v1/auth/token", body).status_code
+
+
+def test_repeated_failures_close_an_account_to_their_client_alone(settings: Settings) -> None:
     settings.THROTTLE_SIGN_IN_FAILURES = Rate(3, seconds=600)
     make_user()
     make_user("grace@example.org")
@@ -106,11 +106,76 @@ def test_repeated_failures_close_the_account_to_everybody_for_a_while(
     answer = sign_in()
     assert (answer.status_code, answer.json()["code"]) == (429, "throttled")
     assert 0 < int(answer["Retry-After"]) <= 600
+    assert sign_in("\uff41da@example.org").status_code == 429
     assert sign_in("grace@example.org").status_code == 200
+    assert from_elsewhere(1, "ada@example.org", PASSWORD) == 200
+
+
+def test_failures_from_everywhere_close_an_account_but_to_networks_it_knows(
+    settings: Settings,
+) -> None:
+    settings.THROTTLE_SIGN_IN_FAILURES_ADDRESS = Rate(5, seconds=600)
+    make_user()
+    assert from_elsewhere(99, "ada@example.org", PASSWORD) == 200
+    answers = [from_elsewhere(number, "ada@example.org", "wrong") for number in range(8)]
+    assert answers == [401] * 5 + [429] * 3
+    assert from_elsewhere(50, "ada@example.org", PASSWORD) == 429
+    assert from_elsewhere(99, "ada@example.org", PASSWORD) == 200
+
+
+def test_a_network_that_is_known_is_held_to_its_own_failures(settings: Settings) -> None:
+    settings.THROTTLE_SIGN_IN_FAILURES = Rate(3, seconds=600)
+    make_user()
+    assert sign_in().status_code == 200
+    assert [sign_in(password="wrong").status_code for _ in range(4)] == [401] * 3 + [429]
+
+
+def test_networks_are_forgotten_in_the_end() -> None:
+    make_user()
+    sign_in()
+    KnownNetwork.objects.update(seen_at=timezone.now() - 2 * REMEMBERED)
+    assert from_elsewhere(1, "ada@example.org", PASSWORD) == 200
+    assert KnownNetwork.objects.count() == 1
+    assert "ada" not in KnownNetwork.objects.get().key
+
+
+@pytest.mark.parametrize(
+    ("chosen", "typed"),
+    [("caf\u00e9 au lait", "cafe\u0301 au lait"), ("ﬁne phrase", "fine phrase")],
+)
+def test_a_password_is_the_same_from_every_keyboard(chosen: str, typed: str) -> None:
+    user = make_user()
+    user.set_password(chosen)
+    user.save()
+    assert [sign_in(password=each).status_code for each in (chosen, typed)] == [200, 200]
+    assert sign_in(password=typed + "!").status_code == 401
+
+
+def test_a_change_of_the_password_ends_all_tokens() -> None:
+    user = make_user()
+    tokens = sign_in().json()
+    user.set_password("another fine password")
+    user.save()
+    assert whoami(tokens["access"]).status_code == 401
+    assert refresh(tokens["refresh"]).status_code == 401
+    fresh = sign_in(password="another fine password").json()
+    assert whoami(refresh(fresh["refresh"]).json()["access"]).status_code == 200
+
+
+def test_who_signed_in_or_failed_is_told_in_the_log() -> None:
+    user = make_user()
+    with capture_logs() as lines:
+        sign_in(password="planted-password")
+        sign_in()
+    told = [line for line in lines if line["event"] in ("sign-in failed", "signed in")]
+    assert [line.get("user") for line in told] == [None, str(user.pk)]
+    assert {line["network"] for line in told} == {"127.0.0.1"}
+    assert "planted-password" not in str(lines)
 
 
 def test_successes_do_not_count_as_failures(settings: Settings) -> None:
     settings.THROTTLE_SIGN_IN_FAILURES = Rate(2, seconds=600)
+    settings.THROTTLE_SIGN_IN_FAILURES_ADDRESS = Rate(2, seconds=600)
     make_user()
     assert [sign_in().status_code for _ in range(5)] == [200] * 5
 
@@ -140,7 +205,7 @@ def test_behind_a_proxy_the_client_is_the_one_that_the_proxy_saw(settings: Setti
     settings.THROTTLE_SIGN_IN = Rate(1, seconds=60)
     make_user()
     body = {"email": "ada@example.org", "password": PASSWORD}
-    seen = ["192.0.2.1", "forged, 192.0.2.2", "also forged, 192.0.2.1"]
+    seen = ["192.0.2.1", "forged, 192.0.2.2", "also forged, 192.0.2.1:4711"]
     answers = [
         APIClient().post("/api/v1/auth/token", body, headers={"X-Forwarded-For": addresses})
         for addresses in seen
@@ -160,6 +225,13 @@ def test_the_administrations_sign_in_is_limited_together_with_the_apis(
     answer = Client().post("/admin/login/", form)
     assert answer.status_code == 200
     assert "Too many failed attempts" in answer.content.decode()
+
+
+def test_the_administrations_sign_in_is_limited_by_client_too(settings: Settings) -> None:
+    settings.THROTTLE_SIGN_IN = Rate(2, seconds=60)
+    form = {"username": "nobody@example.org", "password": "wrong password"}
+    pages = [Client().post("/admin/login/", form).content.decode() for _ in range(3)]
+    assert ["Too many attempts" in page for page in pages] == [False, False, True]
 
 
 def test_a_refresh_token_gives_the_next_access_token() -> None:
@@ -210,8 +282,9 @@ def test_signing_in_and_showing_oneself_take_few_queries(
 ) -> None:
     user = make_user()
     sign_in()
-    # Both limits, the user by address, whether it is verified, the failure taken back.
-    with django_assert_num_queries(5):
+    # The limits of requests and failures, the network, the user by address, whether it is verified,
+    # the failure taken back.
+    with django_assert_num_queries(6):
         sign_in()
     with django_assert_num_queries(2):
         client_of(user).get("/api/v1/users/me")

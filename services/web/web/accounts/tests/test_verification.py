@@ -1,46 +1,102 @@
-"""Verifying an address with the key from the mail."""
+"""Verifying an address with the key from the mail, which makes the account."""
 
 import threading
 import time
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from allauth.account import app_settings
 from allauth.account.models import EmailAddress
 from django.core import signing
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from web.accounts.models import RateUsage
-from web.accounts.tests.factories import key_for, make_user
+from web.accounts.keys import key_of
+from web.accounts.models import RateUsage, Registration, User
+from web.accounts.tests.factories import (
+    PASSWORD,
+    client_of,
+    mailed_keys,
+    make_registration,
+    make_user,
+    shapes,
+)
 from web.mail.models import Email
 from web.messaging.models import OutboxMessage
 
 pytestmark = pytest.mark.django_db
+API = "/api/v1"
+
+
+def register(password: str = PASSWORD, email: str = "ada@example.org") -> str:
+    """Register, and return the key that is mailed, if one is."""
+    before = len(mailed_keys(email))
+    APIClient().post(f"{API}/users", {"email": email, "password": password})
+    return next(iter(mailed_keys(email)[before:]), "")
 
 
 def verify(key: Any) -> Any:
-    return APIClient().post("/api/v1/users/verify", {"key": key})
+    return APIClient().post(f"{API}/users/verify", {"key": key})
 
 
 def resend(email: str) -> Any:
-    return APIClient().post("/api/v1/users/verify/resend", {"email": email})
+    return APIClient().post(f"{API}/users/verify/resend", {"email": email})
 
 
-def is_verified() -> bool:
-    return EmailAddress.objects.get().verified
+def sign_in(password: str = PASSWORD) -> int:
+    body = {"email": "ada@example.org", "password": password}
+    return APIClient().post(f"{API}/auth/token", body).status_code
 
 
-def test_the_key_verifies_the_address_and_queues_the_welcome_mail() -> None:
-    user = make_user(verified=False)
-    answer = verify(key_for(user))
+def forget_mail_limits(scope: str = "account_mail") -> None:
+    RateUsage.objects.filter(key__startswith=scope).delete()
+
+
+def test_the_key_makes_the_account_and_queues_the_welcome_mail() -> None:
+    key = register()
+    answer = verify(key)
     assert answer.status_code == 200
     assert answer.json() == {"email": "ada@example.org", "verified": True}
-    assert is_verified()
-    email = Email.objects.get(user=user, template="welcome", recipient="ada@example.org")
-    assert OutboxMessage.objects.get().task_id == email.id
+    user = User.objects.get()
+    address = EmailAddress.objects.get(user=user, email="ada@example.org")
+    assert (address.primary, address.verified) == (True, True)
+    assert Email.objects.filter(user=user, template="welcome", recipient=user.email).count() == 1
+    assert OutboxMessage.objects.count() == 2
+    assert not Registration.objects.exists()
+    assert sign_in() == 200
+
+
+def test_the_mails_that_went_to_an_address_are_its_owners() -> None:
+    verify(register())
+    mails = client_of(User.objects.get()).get(f"{API}/mails").json()["results"]
+    assert {mail["template"] for mail in mails} == {"verify_email", "welcome"}
+
+
+MINE, OTHERS = "correct horse battery", "laid in wait by somebody"
+
+
+@pytest.mark.parametrize("mine_first", [True, False])
+def test_a_key_makes_the_account_of_its_own_registration_alone(mine_first: bool) -> None:
+    passwords = [MINE, OTHERS] if mine_first else [OTHERS, MINE]
+    keys = {password: register(password) for password in passwords}
+    assert verify(keys[MINE]).status_code == 200
+    assert (sign_in(MINE), sign_in(OTHERS)) == (200, 401)
+    assert verify(keys[OTHERS]).json()["code"] == "invalid_key"
+    assert (sign_in(MINE), sign_in(OTHERS)) == (200, 401)
+
+
+def test_registrations_past_the_limit_of_mails_change_nothing() -> None:
+    key = register(MINE)
+    assert [register(OTHERS) for _ in range(4)][1:] == ["", "", ""]
+    verify(key)
+    assert (sign_in(MINE), sign_in(OTHERS)) == (200, 401)
+
+
+def test_somebody_who_is_there_first_blocks_nothing() -> None:
+    register(OTHERS)
+    assert verify(register(MINE)).status_code == 200
+    assert sign_in(MINE) == 200
 
 
 def test_a_welcome_mail_that_cannot_be_stored_undoes_the_verification(
@@ -49,68 +105,71 @@ def test_a_welcome_mail_that_cannot_be_stored_undoes_the_verification(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    key = key_for(make_user(verified=False))
+    key = register()
     monkeypatch.setattr("web.messaging.outbox.send", fail)
     with pytest.raises(ZeroDivisionError):
         verify(key)
-    assert not is_verified()
+    assert not User.objects.exists()
+    assert Registration.objects.exists()
 
 
 def test_to_use_a_key_again_succeeds_and_sends_nothing() -> None:
-    key = key_for(make_user(verified=False))
+    key = register()
     assert verify(key).json() == verify(key).json()
-    assert Email.objects.count() == 1
+    assert Email.objects.filter(template="welcome").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_simultaneous_uses_one_sends_the_welcome_mail() -> None:
-    key = key_for(make_user(verified=False))
+@pytest.mark.parametrize("keys", [1, 2])
+def test_of_simultaneous_uses_one_makes_the_account(keys: int) -> None:
+    made = [register() for _ in range(keys)]
     barrier = threading.Barrier(4)
     answers: list[int] = []
 
-    def run() -> None:
+    def run(key: str) -> None:
         barrier.wait(30)
         answers.append(verify(key).status_code)
         connection.close()
 
-    threads = [threading.Thread(target=run) for _ in range(4)]
+    threads = [threading.Thread(target=run, args=[made[number % keys]]) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert answers == [200] * 4
-    assert Email.objects.count() == 1
+    assert sorted(answers) == ([200] * 4 if keys == 1 else [200, 200, 400, 400])
+    assert User.objects.count() == EmailAddress.objects.count() == 1
+    assert Email.objects.filter(template="welcome").count() == 1
 
 
 def test_a_changed_key_is_refused() -> None:
-    key = key_for(make_user(verified=False))
+    key = key_of(make_registration())
     answer = verify(key[:-1] + ("A" if key[-1] != "A" else "B"))
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_key")
-    assert not is_verified()
+    assert not User.objects.exists()
 
 
 def test_an_expired_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    key = key_for(make_user(verified=False))
-    expiry = timedelta(days=app_settings.EMAIL_CONFIRMATION_EXPIRE_DAYS).total_seconds()
+    key = key_of(make_registration())
+    expiry = Registration.VALID_FOR.total_seconds()
     now = time.time()
     monkeypatch.setattr("django.core.signing.time.time", lambda: now + expiry + 60)
     assert verify(key).json()["code"] == "invalid_key"
-    assert not is_verified()
+    assert not User.objects.exists()
     monkeypatch.setattr("django.core.signing.time.time", lambda: now + expiry - 60)
     assert verify(key).status_code == 200
 
 
 def test_a_key_signed_for_another_purpose_is_refused() -> None:
-    make_user(verified=False)
-    address = EmailAddress.objects.get()
-    answer = verify(signing.dumps(address.pk, salt="something else"))
+    answer = verify(signing.dumps(make_registration().pk.hex, salt="something else"))
     assert answer.json()["code"] == "invalid_key"
 
 
-def test_the_key_of_a_deleted_account_is_refused() -> None:
-    user = make_user(verified=False)
-    key = key_for(user)
-    user.delete()
+def test_the_key_of_a_deleted_or_closed_account_is_refused() -> None:
+    key = register()
+    verify(key)
+    User.objects.update(is_active=False)
+    assert verify(key).json()["code"] == "invalid_key"
+    User.objects.all().delete()
     assert verify(key).json()["code"] == "invalid_key"
 
 
@@ -121,42 +180,47 @@ def test_what_is_no_key_is_refused(key: object) -> None:
 
 def test_verifying_takes_few_queries(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     verify("warm up the count of requests")
-    key = key_for(make_user(verified=False))
-    # The count of requests; savepoint and its release; the address, locked; is it the user's
-    # first, is it anybody else's, is there a primary one; saved; the welcome mail and its message.
-    with django_assert_num_queries(10):
+    key = key_of(make_registration())
+    # The count of requests; savepoint and its release; the registration, and all of its address,
+    # locked; the user made, and looked for; its address; registrations and mails of that; the
+    # welcome mail and message.
+    with django_assert_num_queries(12):
         verify(key)
 
 
-def test_a_fresh_link_is_sent_to_an_address_that_waits_for_it() -> None:
-    make_user(verified=False)
-    answer = resend("Ada@example.org")
-    assert answer.status_code == 202
-    email = Email.objects.get(template="verify_email")
-    assert email.context is not None
-    assert verify(email.context["verification_key"]).status_code == 200
+def test_a_fresh_link_is_sent_to_the_one_registration_of_an_address() -> None:
+    make_registration()
+    assert resend("Ada@example.org").status_code == 202
+    assert verify(mailed_keys()[0]).status_code == 200
+    assert sign_in() == 200
 
 
-def test_the_answer_to_resend_is_the_same_for_every_address() -> None:
-    make_user(verified=False)
-    make_user("grace@example.org")
-    answers = [resend(f"{name}@example.org") for name in ("ada", "grace", "nobody")]
+@pytest.mark.parametrize("registrations", [0, 2])
+def test_where_a_link_could_be_anybodys_one_is_asked_to_register_again(registrations: int) -> None:
+    for _ in range(registrations):
+        make_registration()
+    resend("ada@example.org")
+    email = Email.objects.get()
+    assert (email.template, email.recipient) == ("register_again", "ada@example.org")
+
+
+def test_resend_answers_and_does_the_same_for_every_address() -> None:
+    make_registration("waiting@example.org")
+    make_user("known@example.org")
+    resend("warm.up@example.org")
+    answers, done = [], []
+    for name in ("waiting", "known", "nobody"):
+        with CaptureQueriesContext(connection) as queries:
+            answers.append(resend(f"{name}@example.org"))
+        done.append(shapes(queries))
     assert [answer.status_code for answer in answers] == [202] * 3
     assert len({answer.json()["detail"] for answer in answers}) == 1
-    assert [email.recipient for email in Email.objects.all()] == ["ada@example.org"]
-
-
-def test_a_closed_account_gets_no_link() -> None:
-    user = make_user(verified=False)
-    user.is_active = False
-    user.save()
-    resend(user.email)
-    assert not Email.objects.exists()
+    assert done[0] == done[1] == done[2]
 
 
 def test_one_address_gets_few_links_a_day() -> None:
-    make_user(verified=False)
+    make_registration()
     for _ in range(30):
         resend("ada@example.org")
-        RateUsage.objects.filter(key__startswith="verification_mail:").delete()  # a minute passes
+        forget_mail_limits("account_mail:")  # a minute passes
     assert Email.objects.count() == 20

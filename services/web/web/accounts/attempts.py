@@ -1,0 +1,57 @@
+"""Sign-ins that fail: counted by address and client together, and by address alone.
+
+The first limit holds whoever guesses, the second, far higher one, those who guess from everywhere.
+It would let anybody lock an owner out, so it passes over networks from which the account has signed
+in before.
+"""
+
+import hashlib
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from web.accounts import limits
+from web.accounts.models import KnownNetwork
+
+REMEMBERED = timedelta(days=180)
+NOTED_AGAIN_AFTER = timedelta(days=1)
+
+
+class TooManyFailuresError(Exception):
+    """No further attempt for the moment; ``wait`` is in seconds."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__()
+        self.wait = wait
+
+
+class Attempt:
+    """One attempt to sign in, which counts as a failure until it has succeeded."""
+
+    def __init__(self, email: str, network: str) -> None:
+        """Count the attempt.
+
+        Args:
+            email: the address in its one spelling, or whatever was typed.
+            network: of the client.
+
+        Raises TooManyFailuresError.
+        """
+        who = f"{email} {network}"
+        self._key = hashlib.sha256(who.encode()).hexdigest()
+        self._known = KnownNetwork.objects.filter(key=self._key).first()
+        self._uses = [limits.consume("sign_in_failures", who, settings.THROTTLE_SIGN_IN_FAILURES)]
+        if self._known is None and self._uses[0].allowed:
+            rate = settings.THROTTLE_SIGN_IN_FAILURES_ADDRESS
+            self._uses.append(limits.consume("sign_in_failures_address", email, rate))
+        if refused := [use for use in self._uses if not use.allowed]:
+            raise TooManyFailuresError(refused[0].wait)
+
+    def succeed(self) -> None:
+        """Count it no more, and remember from where the account signs in."""
+        limits.refund(self._uses)
+        if self._known is None:
+            KnownNetwork.objects.filter(seen_at__lt=Now() - REMEMBERED).delete()
+        if self._known is None or self._known.is_older_than(NOTED_AGAIN_AFTER):
+            KnownNetwork.objects.update_or_create(key=self._key, defaults={"seen_at": Now()})
