@@ -38,7 +38,7 @@ def _read_environment() -> dict[str, Any]:
     port = env.integer("WEB_PORT", default=8000, minimum=1)
     threads = env.integer("WEB_THREADS", default=settings.JOB_WAITERS + 8, minimum=1)
     read = {
-        "bind": f"{host}:{port}",
+        "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "workers": env.integer("WEB_WORKERS", default=2, minimum=1),
         "threads": threads,
         "graceful_timeout": int(env.seconds("SHUTDOWN_TIMEOUT", default=20)),

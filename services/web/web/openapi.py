@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
@@ -12,10 +13,16 @@ from web.problems.document import MEDIA_TYPE
 BODY_PROBLEMS = {
     "411": "The body came without a Content-Length.",
     "413": "The body is too large.",
-    "415": "The body is not application/json.",
+    "415": "The body is not application/json in UTF-8, uncompressed.",
 }
 TEMPORARY = ("429", "503")
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "Seconds until a repetition."}
+
+
+class TokenScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]
+    """How a token is sent; drf-spectacular finds it by being defined."""
+
+    target_class = "web.accounts.authentication.TokenAuthentication"
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):

@@ -1,13 +1,19 @@
 """Lists in pages: a cursor stays right while rows come and go, at any depth at the same cost."""
 
-from typing import Any
+from base64 import b64decode, urlsafe_b64encode
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, cast
 
-from django.utils.dateparse import parse_datetime
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db.models import Field, Q, QuerySet
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
+from rest_framework.utils.urls import replace_query_param
 
 LARGEST_PAGE = 200
+LONGEST_KEY = 40  # characters: of a UUID, or of a number that PostgreSQL holds
 INVALID_CURSOR = {"cursor": ["It is not one of the cursors of this list."]}
 
 
@@ -53,18 +59,100 @@ class CursorPages(CursorPagination):
         return parameters
 
 
+@dataclass(frozen=True)
+class Edge:
+    """A row after which a page begins, or before which it ends if it is read ``backwards``.
+
+    Two rows may have the same time, so the key belongs to the place.
+    """
+
+    created_at: datetime
+    pk: Any
+    backwards: bool
+
+    @classmethod
+    def decode(cls, cursor: str, key: "Field[Any, Any]") -> "Edge":
+        """Read a cursor. Raises ValueError, and Django's ValidationError from the key."""
+        direction, time, pk = b64decode(cursor, altchars=b"-_", validate=True).decode().split(" ")
+        if direction not in "np" or len(pk) > LONGEST_KEY:
+            raise ValueError
+        moment = datetime.fromisoformat(time)
+        if moment.tzinfo is None:
+            raise ValueError
+        # In UTC, where a time near the ends of the calendar may not exist (OverflowError).
+        return cls(moment.astimezone(UTC), key.to_python(pk), backwards=direction == "p")
+
+    def encode(self) -> str:
+        """Make the cursor."""
+        direction = "p" if self.backwards else "n"
+        text = f"{direction} {self.created_at.astimezone(UTC).isoformat()} {self.pk}"
+        return urlsafe_b64encode(text.encode()).decode()
+
+    @property
+    def beyond(self) -> Q:
+        """Rows on the far side. The first condition is the one that an index serves."""
+        if self.backwards:
+            near, same = Q(created_at__gt=self.created_at), Q(pk__gt=self.pk)
+            return Q(created_at__gte=self.created_at) & (near | same)
+        near, same = Q(created_at__lt=self.created_at), Q(pk__lt=self.pk)
+        return Q(created_at__lte=self.created_at) & (near | same)
+
+
 class NewestFirst(CursorPages):
-    """Rows with ``created_at``, newest first."""
+    """Rows with ``created_at``, newest first, and of the same time those with the greater key."""
 
-    ordering = ("-created_at", "-id")
+    ordering = ("-created_at", "-pk")
 
-    def is_position(self, text: str) -> bool:
-        """Whether it is a time."""
+    def paginate_queryset(  # type: ignore[override] # of rows that can be filtered
+        self, queryset: QuerySet[Any], request: Request, view: Any = None
+    ) -> list[Any]:
+        """Read a page. Raises ValidationError for a cursor that is none."""
+        self.base_url = request.build_absolute_uri()
+        self.page_size = self.get_page_size(request)
+        self._edge = self._asked_for(request, queryset)
+        backwards = self._edge is not None and self._edge.backwards
+        rows = (
+            queryset.order_by("created_at", "pk")
+            if backwards
+            else queryset.order_by(*self.ordering)
+        )
+        if self._edge:
+            rows = rows.filter(self._edge.beyond)
+        found = list(rows[: self.page_size + 1])
+        more = len(found) > self.page_size
+        self.page = found[: self.page_size]
+        if backwards:
+            self.page.reverse()
+        self.has_next = backwards or more
+        self.has_previous = more if backwards else self._edge is not None
+        return self.page
+
+    def get_next_link(self) -> str | None:
+        """Return the address of the next page, if there is one."""
+        return self._link(-1, backwards=False) if self.has_next else None
+
+    def get_previous_link(self) -> str | None:
+        """Return the address of the page before, if there is one."""
+        return self._link(0, backwards=True) if self.has_previous else None
+
+    def _link(self, index: int, *, backwards: bool) -> str:
+        if self.page:
+            row = self.page[index]
+            edge = Edge(row.created_at, row.pk, backwards)
+        else:  # all that there was is gone: back to where one came from
+            edge = replace(cast("Edge", self._edge), backwards=backwards)
+        return replace_query_param(
+            cast("str", self.base_url), self.cursor_query_param, edge.encode()
+        )
+
+    def _asked_for(self, request: Request, queryset: QuerySet[Any]) -> Edge | None:
+        cursor = request.query_params.get(self.cursor_query_param)
+        if not cursor:
+            return None
         try:
-            moment = parse_datetime(text)
-        except ValueError:
-            return False
-        return moment is not None and moment.tzinfo is not None
+            return Edge.decode(cursor, queryset.model._meta.pk)
+        except (ValueError, OverflowError, DjangoValidationError) as error:
+            raise ValidationError(INVALID_CURSOR) from error
 
 
 class ByName(CursorPages):

@@ -10,12 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
-from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 from rest_framework_simplejwt.tokens import AccessToken
 
 from web.accounts import registration, serializers, signing_in, throttles, verification
+from web.accounts.authentication import TokenAuthentication
 from web.accounts.keys import InvalidKeyError
 from web.accounts.models import User
 from web.openapi import problem
@@ -138,7 +138,7 @@ class RefreshView(PublicView):
         try:
             tokens = TokenRefreshSerializer().validate(data)
             # Also that the password is still the one with which the token was got.
-            JWTAuthentication().get_user(AccessToken(cast("Any", tokens["access"])))
+            TokenAuthentication().get_user(AccessToken(cast("Any", tokens["access"])))
         except (TokenError, User.DoesNotExist) as error:
             raise InvalidToken from error
         return Response({"access": tokens["access"]})

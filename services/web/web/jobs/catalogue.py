@@ -1,16 +1,24 @@
 """The catalogue of computations, as the compute workers announce it."""
 
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from contracts import results
+from contracts.errors import MalformedMessageError
 from web.jobs.models import Computation
 from web.messaging import clock
 
 WITHDRAWN_AFTER = timedelta(minutes=20)  # workers announce every 5 minutes
+MOST_ERRORS = 20
+LONGEST_MESSAGE = 300  # characters
+NOTHING_ELSE: Registry[Any] = Registry()  # of schemas: a reference to an address fetches nothing
 
 
 def announce(catalogue: results.Catalogue) -> None:
@@ -33,13 +41,46 @@ def announce(catalogue: results.Catalogue) -> None:
     Computation.objects.filter(announced_at__lt=now - WITHDRAWN_AFTER).update(available=False)
 
 
+def check(catalogue: results.Catalogue) -> None:
+    """Refuse schemas that could not be used. Raises MalformedMessageError."""
+    for computation in catalogue.computations:
+        for schema in (computation.arguments, computation.result):
+            try:
+                Draft202012Validator.check_schema(schema)
+                _look_up_references(schema)
+            except (SchemaError, Unresolvable) as error:
+                kind = type(error).__name__
+                message = f"a schema of {computation.name[:100]!r} is not valid: {kind}"
+                raise MalformedMessageError(message) from error
+
+
+def _look_up_references(schema: Any) -> None:
+    resolver = NOTHING_ELSE.with_resource("", DRAFT202012.create_resource(schema)).resolver()
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(reference := value.get("$ref"), str):
+                resolver.lookup(reference)
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
 def violations(computation: Computation, arguments: Any) -> list[tuple[str, str, str]]:
-    """List what is wrong with arguments as (field, rule, explanation), empty if nothing is."""
-    validator = Draft202012Validator(computation.arguments_schema)
-    return [
-        (_field(error), str(error.validator), error.message[:300])
-        for error in validator.iter_errors(arguments)
+    """List what is wrong with arguments as (field, rule, explanation), empty if nothing is.
+
+    Of many errors the first are enough, and the rest is not looked for.
+    """
+    validator = Draft202012Validator(computation.arguments_schema, registry=NOTHING_ELSE)
+    found = list(islice(validator.iter_errors(arguments), MOST_ERRORS + 1))
+    listed = [
+        (_field(error), str(error.validator), error.message[:LONGEST_MESSAGE])
+        for error in found[:MOST_ERRORS]
     ]
+    if len(found) > MOST_ERRORS:
+        listed.append(("arguments", "more", f"There are more errors than these {MOST_ERRORS}."))
+    return listed
 
 
 def _field(error: ValidationError) -> str:

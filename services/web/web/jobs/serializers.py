@@ -22,20 +22,29 @@ class JobErrorSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-class JobSerializer(serializers.ModelSerializer[Job]):
-    """A job as its owner sees it."""
+class ListedJobSerializer(serializers.ModelSerializer[Job]):
+    """A job in a list: without arguments and result, each of which may be large."""
 
     progress = ProgressSerializer(allow_null=True, read_only=True)
     error = JobErrorSerializer(allow_null=True, read_only=True)
-    result = serializers.JSONField(allow_null=True, read_only=True)
     attempts = serializers.IntegerField(source="attempt", read_only=True)
 
     class Meta:
         model = Job
         fields = [
-            "id", "computation", "arguments", "state", "progress", "result", "error",
-            "attempts", "worker", "created_at", "started_at", "finished_at",
+            "id", "computation", "state", "progress", "error", "attempts", "worker", "created_at",
+            "started_at", "finished_at",
         ]  # fmt: skip
+        read_only_fields = fields
+
+
+class JobSerializer(ListedJobSerializer):
+    """A job as its owner sees it."""
+
+    result = serializers.JSONField(allow_null=True, read_only=True)
+
+    class Meta(ListedJobSerializer.Meta):
+        fields = [*ListedJobSerializer.Meta.fields, "arguments", "result"]
         read_only_fields = fields
 
 

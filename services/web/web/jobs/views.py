@@ -21,7 +21,12 @@ from rest_framework.reverse import reverse
 from web.accounts.models import User
 from web.jobs import admission, cancellation, catalogue, submission
 from web.jobs.models import Computation, Job
-from web.jobs.serializers import ComputationSerializer, JobSerializer, SubmissionSerializer
+from web.jobs.serializers import (
+    ComputationSerializer,
+    JobSerializer,
+    ListedJobSerializer,
+    SubmissionSerializer,
+)
 from web.jobs.waiting import watch
 from web.openapi import problem
 from web.pagination import ByName, NewestFirst
@@ -53,19 +58,25 @@ class JobFilter(filters.FilterSet):
         fields = ["state", "computation"]
 
 
-@extend_schema_view(list=extend_schema(summary="List your jobs, newest first"))
+@extend_schema_view(
+    list=extend_schema(
+        summary="List your jobs, newest first",
+        description="Without arguments and results, which GET /api/v1/jobs/{id} shows.",
+    )
+)
 class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
     """Jobs of the user who asks; nobody else's exist to them."""
 
     queryset = Job.objects.none()
-    serializer_class = JobSerializer
+    serializer_class = ListedJobSerializer
     pagination_class = NewestFirst
     filterset_class = JobFilter
     lookup_value_regex = "[0-9a-f-]{36}"
 
     def get_queryset(self) -> QuerySet[Job]:
-        """Only the user's own."""
-        return Job.objects.filter(owner=cast("User", self.request.user))
+        """Only the user's own; in lists without what may be large."""
+        jobs = Job.objects.filter(owner=cast("User", self.request.user))
+        return jobs.defer("arguments", "result") if self.action == "list" else jobs
 
     @extend_schema(
         summary="Submit a computation",

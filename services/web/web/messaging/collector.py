@@ -155,7 +155,9 @@ def _content(message: Message) -> Content:
         if not is_result(message):
             return dead_letters.describe(corpse(message))
         if key == CATALOGUE_ROUTING_KEY:
-            return msgspec.json.decode(body_of(message), type=Catalogue)
+            announced = msgspec.json.decode(body_of(message), type=Catalogue)
+            catalogue.check(announced)
+            return announced
         if key.endswith(REPORT_SUFFIX):
             return _report(message)
         if key.endswith(REFUSED_SUFFIX):

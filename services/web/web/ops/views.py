@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -19,6 +20,7 @@ DOORS = {
 }
 
 
+@csrf_exempt
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -26,6 +28,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": OK})
 
 
+@csrf_exempt
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
@@ -38,6 +41,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@csrf_exempt
 @require_safe
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -45,6 +49,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
+@csrf_exempt
 @require_safe
 def problem_types(request: HttpRequest) -> HttpResponse:
     """Explain the codes of problems; their types point here."""
@@ -52,6 +57,7 @@ def problem_types(request: HttpRequest) -> HttpResponse:
     return render(request, "ops/problems.html", {"problems": problems})
 
 
+@csrf_exempt
 @require_safe
 @never_cache
 def door(request: HttpRequest, page: str) -> HttpResponse:

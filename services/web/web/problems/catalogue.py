@@ -30,10 +30,12 @@ MEANINGS = {
     "unavailable": "A part of the service is away. Repeat the request after Retry-After seconds.",
     "unknown_computation": "No worker has announced this computation.",
     "unprocessable": "The request is well formed, but cannot be followed.",
-    "unsupported_media_type": "Send the body as application/json.",
+    "unsupported_media_type": "Send the body as application/json, in UTF-8, uncompressed.",
     "user_inactive": "The account is closed.",
     "user_not_found": "The account is gone.",
-    "wrong_credentials": "There is no account with this address and password.",
+    "wrong_credentials": "There is no account with this address and password, or the address has "
+    "not been verified yet: open the link in the mail, or ask for a new one at "
+    "POST /api/v1/users/verify/resend.",
 }
 
 

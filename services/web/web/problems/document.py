@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -12,12 +13,13 @@ from web.problems.catalogue import MEANINGS, title
 
 MEDIA_TYPE = "application/problem+json"
 INVALID = "invalid"
+MOST_ERRORS = 21  # entries of ``errors``: twenty, and one that may say that there are more
 
 
 def describe(error: APIException, path: str) -> dict[str, Any]:
     """Describe an error that happened to the request for ``path``."""
     invalid = isinstance(error, ValidationError)
-    errors = list(_fields(error.get_full_details())) if invalid else []
+    errors = list(islice(_fields(error.get_full_details()), MOST_ERRORS)) if invalid else []
     detail, code = _summary(error, errors)
     return {
         "type": f"{settings.PUBLIC_URL}/problems#{code}" if code in MEANINGS else "about:blank",

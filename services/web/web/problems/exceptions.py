@@ -37,6 +37,14 @@ class LengthRequired(exceptions.APIException):
     default_detail = "Send the body with a Content-Length, not in chunks."
 
 
+class UnsupportedMediaType(exceptions.APIException):
+    """The body is in a charset or encoding that is not taken."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_code = "unsupported_media_type"
+    default_detail = "A body is taken in UTF-8 and uncompressed."
+
+
 class Temporary(exceptions.APIException):
     """The same request may succeed ``wait`` seconds later, which is sent as Retry-After."""
 

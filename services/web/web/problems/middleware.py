@@ -1,22 +1,41 @@
 """What has to be answered before a view is reached, or when it fails outside of DRF."""
 
+import re
 from collections.abc import Callable
 
+import structlog
 from django.conf import settings
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 
-from web.problems.exceptions import ContentTooLarge, LengthRequired
-from web.problems.handlers import DATABASE_ERRORS, answer, unavailable
+from web.problems.exceptions import ContentTooLarge, LengthRequired, UnsupportedMediaType
+from web.problems.handlers import DATABASE_ERRORS, answer, handler400, unavailable
+
+log = structlog.get_logger("web.problems")
+# What a value in an address causes that is one to Python but not to PostgreSQL: a NUL, the year 0.
+OUT_OF_RANGE = (DataError, OverflowError, ValueError)
+MEDIA_TYPE = re.compile(r"\s*[\w!#$&^.+*-]+/[\w!#$&^.+*-]+\s*(;.*)?", re.ASCII | re.DOTALL)
+CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 
 class ProblemMiddleware:
-    """Refuses bodies that are too large before they are read; answers for an absent database."""
+    """Refuses bodies before they are read, and answers for an absent database.
+
+    What is refused: a body that is too large, of a length unknown, or in another charset.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Handle one request."""
+        # Python has codecs that take minutes, and some that are none of text.
+        media_type = request.headers.get("Content-Type") or "text/plain"
+        charset = (request.content_params or {}).get("charset", "utf-8").lower()
+        encoding = request.headers.get("Content-Encoding", "identity").lower()
+        known = charset in CHARSETS and encoding == "identity"
+        if not (known and MEDIA_TYPE.fullmatch(media_type)):
+            return answer(UnsupportedMediaType(), request)
         # Django does not see a body in chunks, so that it would be taken for an empty one.
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             return answer(LengthRequired(), request)
@@ -27,8 +46,13 @@ class ProblemMiddleware:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Answer for a view that could not reach the database."""
-        return unavailable(request, error) if isinstance(error, DATABASE_ERRORS) else None
+        """Answer for a view that could not reach the database, or that was asked for too much."""
+        if isinstance(error, DATABASE_ERRORS):
+            return unavailable(request, error)
+        if request.method in ("GET", "HEAD") and isinstance(error, OUT_OF_RANGE):
+            log.warning("refused for a value in the address", exc_info=error)
+            return handler400(request, error)
+        return None
 
 
 def _length(request: HttpRequest) -> int:

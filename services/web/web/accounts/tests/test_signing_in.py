@@ -270,6 +270,14 @@ def test_without_a_token_nobody_is_anybody() -> None:
     assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_of_a_token_has_no_case(scheme: str) -> None:
+    make_user()
+    token = sign_in().json()["access"]
+    headers = {"Authorization": f"{scheme} {token}"}
+    assert APIClient().get("/api/v1/users/me", headers=headers).status_code == 200
+
+
 def test_public_addresses_do_not_look_at_a_stale_token() -> None:
     make_user()
     body = {"email": "ada@example.org", "password": PASSWORD}

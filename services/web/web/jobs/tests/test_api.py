@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from web.accounts.models import User
@@ -111,6 +112,29 @@ def test_wrong_arguments_are_refused_by_field_and_rule(
     error = answer.json()["errors"][0]
     assert (error["field"], error["code"]) == (field, rule)
     assert not Job.objects.exists()
+
+
+def test_of_many_errors_the_first_are_told(client: APIClient) -> None:
+    make_computation("describe", arguments_schema={
+        "type": "object", "properties": {"values": {"items": {"type": "number"}}},
+    })  # fmt: skip
+    body = {"computation": "describe", "arguments": {"values": [""] * 100_000}}
+    answer = client.post("/api/v1/jobs", body)
+    assert answer.status_code == 400
+    errors = answer.json()["errors"]
+    assert len(errors) == 21
+    assert errors[0]["field"] == "arguments.values.0"
+    assert errors[-1]["detail"] == "There are more errors than these 20."
+    assert len(answer.content) < 10_000
+
+
+def test_a_list_shows_no_arguments_and_results(client: APIClient, user: User) -> None:
+    make_job(user, arguments={"x": "large"}, result="large", state="succeeded")
+    with CaptureQueriesContext(connection) as queries:
+        [job] = client.get("/api/v1/jobs").json()["results"]
+    assert "large" not in str(job)
+    assert {"arguments", "result"}.isdisjoint(job)
+    assert '"arguments"' not in str(queries.captured_queries)
 
 
 def test_an_unknown_computation_is_not_found(client: APIClient) -> None:

@@ -1,5 +1,7 @@
 """The operators' API: staff read and repair as their permissions say, nobody sees secrets."""
 
+from base64 import b64encode
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -69,6 +71,60 @@ def test_letters_are_listed_newest_first_and_filtered(operator: APIClient) -> No
 )
 def test_a_wrong_filter_is_refused(operator: APIClient, query: dict[str, str]) -> None:
     assert operator.get(LETTERS, query).status_code == 400
+
+
+def pages(client: APIClient, direction: str, address: str) -> Iterator[list[int]]:
+    page = client.get(address).json()
+    while True:
+        yield [letter["id"] for letter in page["results"]]
+        if not page[direction]:
+            return
+        page = client.get(page[direction]).json()
+
+
+def test_pages_of_letters_of_one_moment_hold_each_once_both_ways(operator: APIClient) -> None:
+    letters = [save(corpse(uuid4())).pk for _ in range(7)]
+    DeadLetter.objects.update(created_at=timezone.now())
+    newest_first = sorted(letters, reverse=True)
+    forth = list(pages(operator, "next", f"{LETTERS}?page_size=3"))
+    assert forth == [newest_first[:3], newest_first[3:6], newest_first[6:]]
+    last = operator.get(f"{LETTERS}?page_size=3").json()["next"]
+    last = operator.get(last).json()["next"]
+    back = list(pages(operator, "previous", last))
+    assert back == [newest_first[6:], newest_first[3:6], newest_first[:3]]
+
+
+def test_page_by_page_all_can_be_discarded(operator: APIClient) -> None:
+    for _ in range(8):
+        save(corpse(uuid4()))
+    DeadLetter.objects.update(created_at=timezone.now())
+    address: str | None = f"{LETTERS}?page_size=3&state=waiting"
+    while address:
+        page = operator.get(address).json()
+        repair.discard([letter["id"] for letter in page["results"]], "ops")
+        address = page["next"]
+    assert not DeadLetter.objects.filter(state="waiting").exists()
+
+
+CURSORS = [
+    "n 0001-01-01T00:00:00+23:59 1", "n 9999-12-31T23:59:59-23:59 1", "n 2026-01-01T00:00:00 1",
+    "n 2026-01-01T00:00:00+00:00 x", f"n 2026-01-01T00:00:00+00:00 {'9' * 41}", "n now 1",
+    "x 2026-01-01T00:00:00+00:00 1", "n", "", "n  ", "\0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cursor", [*(b64encode(each.encode()).decode() for each in CURSORS), "é"])
+def test_what_is_no_cursor_is_refused(operator: APIClient, cursor: str) -> None:
+    answer = operator.get(LETTERS, {"cursor": cursor or "?"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "cursor")
+
+
+@pytest.mark.parametrize("pk", ["1", "-1", "9" * 19, "9" * 40])
+def test_a_cursor_may_point_to_what_is_not_there(operator: APIClient, pk: str) -> None:
+    save(corpse(uuid4()))
+    cursor = b64encode(f"n 2126-01-01T00:00:00+00:00 {pk}".encode()).decode()
+    answer = operator.get(LETTERS, {"cursor": cursor})
+    assert (answer.status_code, len(answer.json()["results"])) == (200, 1)
 
 
 def test_pages_follow_each_other(operator: APIClient) -> None:

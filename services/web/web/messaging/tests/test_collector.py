@@ -140,6 +140,30 @@ def test_an_announced_catalogue_is_taken_over(amqp: Connection) -> None:
     assert not Computation.objects.filter(available=True).exists()
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "http://127.0.0.1:9/schema"},
+        {"properties": {"x": {"items": [{"$ref": "https://example.org/s"}]}}},
+        {"$ref": "file:///etc/passwd"},
+        {"$ref": "#/$defs/nowhere"},
+        {"type": 7},
+        {"pattern": "("},
+    ],
+)
+def test_a_catalogue_with_a_schema_that_cannot_be_used_is_a_dead_letter(
+    amqp: Connection, schema: dict[str, Any]
+) -> None:
+    computation = results.Computation(
+        name="add", summary="Add.", description="", arguments=schema, result={},
+        soft_time_limit=1, time_limit=2, memory_limit=3,
+    )  # fmt: skip
+    catalogue = results.Catalogue(worker="w", at=BEGINNING, computations=[computation])
+    apply(arrive(amqp, msgspec.json.encode(catalogue), key=results.CATALOGUE_ROUTING_KEY))
+    assert not Computation.objects.exists()
+    assert DeadLetter.objects.get().detail.startswith("a schema of 'add' is not valid: ")
+
+
 def test_what_the_relay_could_not_route_fails_its_job(amqp: Connection, job: Job) -> None:
     amqp.Producer(auto_declare=False).publish(
         b"[[], {}, {}]", exchange=topology.TASKS.name, routing_key="nobody.knows",

@@ -59,6 +59,9 @@ class Server:
     def get(self, path: str) -> httpx.Response:
         return self._http.get(path)
 
+    def post(self, path: str, headers: dict[str, str]) -> httpx.Response:
+        return self._http.post(path, content=b"{}", headers=headers)
+
     def register(self) -> httpx.Response:
         account = {"email": "ada@example.org", "password": "correct horse battery"}
         return self._http.post("/api/v1/users", json=account)
@@ -111,6 +114,34 @@ def test_all_that_gunicorn_and_django_log_is_structured(tmp_path: Path) -> None:
     answered = [line for line in lines if line["event"] == "request answered"]
     assert (answered[-1]["path"], answered[-1]["status"]) == ("/api/nothing", 404)
     assert "planted-key" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "a/b; charset=zlib",
+        "a/b; charset*=nothing''%41",
+        "a/b; charset*=punycode''%41",
+        "; ; =",
+    ],
+)
+def test_no_content_type_goes_unanswered(tmp_path: Path, content_type: str) -> None:
+    server = Server(tmp_path / "log")
+    headers = {"Content-Type": content_type}
+    answer = server.post("/api/v1/users", headers)
+    server.stop()
+    assert answer.status_code == 415
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(("host", "bound"), [("::1", "[::1]:8000"), ("127.0.0.1", "127.0.0.1:")])
+def test_web_listens_where_it_is_told_to(host: str, bound: str) -> None:
+    shown = subprocess.run(
+        ["gunicorn", "--print-config"], cwd=FOLDER, capture_output=True, text=True, check=True,
+        env=environment(WEB_HOST=host, WEB_PORT="8000"), timeout=PATIENCE,
+    )  # fmt: skip
+    assert bound in shown.stdout
 
 
 @pytest.mark.parametrize(

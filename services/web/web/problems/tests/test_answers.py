@@ -1,5 +1,7 @@
 """Whatever goes wrong, the answer is one kind of document."""
 
+import gzip
+import io
 import json
 from typing import Any
 
@@ -11,6 +13,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from web.accounts.tests.factories import client_of, make_user
+from web.parsing import StrictJSONParser
 from web.problems.catalogue import MEANINGS
 from web.problems.document import MEDIA_TYPE
 from web.rates import Rate
@@ -86,6 +89,64 @@ def test_what_only_looks_dangerous_is_read(body: bytes) -> None:
 
 def test_other_media_types_are_refused() -> None:
     check(post("email=ada", "application/x-www-form-urlencoded"), 415, "unsupported_media_type")
+
+
+UTF_8 = ["utf-8", "UTF8", '"utf-8"', "us-ascii"]
+OTHERS = ["punycode", "zlib", "idna", "utf-7", "utf-16", "latin-1", "rot13", "unknown", "undefined"]
+
+
+@pytest.mark.parametrize("charset", UTF_8)
+def test_a_body_in_utf_8_may_say_so(charset: str) -> None:
+    check(post("{}", f"application/json; charset={charset}"), 400, "invalid")
+
+
+@pytest.mark.parametrize("charset", OTHERS)
+@pytest.mark.parametrize(
+    ("method", "path", "media_type"),
+    [
+        ("POST", "/api/v1/users", "application/json"),
+        ("POST", "/api/v1/nothing", "application/json"),
+        ("GET", "/api/v1/jobs", "application/json"),
+        ("POST", "/verify", "application/x-www-form-urlencoded"),
+        ("POST", "/admin/login/", "multipart/form-data; boundary=x"),
+        ("GET", "/healthz", "text/plain"),
+    ],
+)
+def test_a_header_chooses_no_codec(method: str, path: str, media_type: str, charset: str) -> None:
+    body = b"x" * 1000
+    answer = Client().generic(method, path, body, f"{media_type}; charset={charset}")
+    check(answer, 415, "unsupported_media_type")
+
+
+def test_a_compressed_body_is_refused() -> None:
+    answer = post(gzip.compress(b"{}", mtime=0), headers={"Content-Encoding": "gzip"})
+    check(answer, 415, "unsupported_media_type")
+
+
+def test_reading_a_body_costs_little_however_it_is_nested() -> None:
+    """Each level is looked at once: as many steps as values, at any depth."""
+    assert StrictJSONParser().parse(io.BytesIO(b"[" * 99 + b'"",' * 400_000 + b'""' + b"]" * 99))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/admin/jobs/job/?created_at__year=0",
+        "/admin/jobs/job/?state__exact=%00",
+        "/admin/mail/email/?created_at__year=99999999999",
+        "/admin/accounts/user/?q=%00",
+    ],
+)
+def test_a_value_in_an_address_that_the_database_has_not_is_no_error_of_ours(
+    admin_client: Client, address: str
+) -> None:
+    assert admin_client.get(address).status_code in (200, 302, 400)
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/problems", "/staff/flower"])
+def test_what_is_only_read_allows_nothing_else(method: str, path: str) -> None:
+    assert Client(enforce_csrf_checks=True).generic(method, path).status_code == 405
 
 
 def test_other_answers_than_json_are_refused() -> None:
