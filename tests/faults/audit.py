@@ -18,8 +18,8 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER faults_job AFTER UPDATE ON jobs_job FOR EACH ROW
     WHEN (NEW.state IN ('succeeded', 'failed', 'cancelled')
-          AND (OLD.state, OLD.result, OLD.error_message)
-              IS DISTINCT FROM (NEW.state, NEW.result, NEW.error_message))
+          AND (OLD.state, OLD.result::text, OLD.error_message)
+              IS DISTINCT FROM (NEW.state, NEW.result::text, NEW.error_message))
     EXECUTE FUNCTION faults_note();
 CREATE OR REPLACE TRIGGER faults_mail AFTER UPDATE ON mail_email FOR EACH ROW
     WHEN (NEW.state IN ('sent', 'failed') AND OLD.state IS DISTINCT FROM NEW.state)
