@@ -14,6 +14,10 @@ from web.problems.handlers import DATABASE_ERRORS, answer, handler400, unavailab
 log = structlog.get_logger("web.problems")
 # What a value in an address causes that is one to Python but not to PostgreSQL: a NUL, the year 0.
 OUT_OF_RANGE = (DataError, OverflowError, ValueError)
+# Where anybody may send something, without a token or a session.
+PUBLIC = ("/api/v1/users", "/api/v1/auth/", "/verify", "/admin/login/")
+LARGEST_PUBLIC_BODY = 16 * 1024  # bytes
+PRIVATE = "/api/v1/"  # answers hold tokens, or what belongs to somebody
 MEDIA_TYPE = re.compile(r"\s*[\w!#$&^.+*-]+/[\w!#$&^.+*-]+\s*(;.*)?", re.ASCII | re.DOTALL)
 CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
@@ -40,10 +44,15 @@ class ProblemMiddleware:
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             return answer(LengthRequired(), request)
         # DRF reads JSON past Django's own check of this limit.
-        if _length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            limit = f"A body may have up to {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes."
-            return answer(ContentTooLarge(limit), request)
-        return self._get_response(request)
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if request.path.startswith(PUBLIC):
+            limit = min(limit, LARGEST_PUBLIC_BODY)
+        if _length(request) > limit:
+            return answer(ContentTooLarge(f"A body may have up to {limit:,} bytes here."), request)
+        response = self._get_response(request)
+        if request.path.startswith(PRIVATE):
+            response.setdefault("Cache-Control", "no-store")
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer for a view that could not reach the database, or that was asked for too much."""

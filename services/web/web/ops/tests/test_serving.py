@@ -6,11 +6,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from django.db import connection
 
 from local import packages
 from local.database import Database
@@ -62,8 +64,18 @@ class Server:
     def post(self, path: str, headers: dict[str, str]) -> httpx.Response:
         return self._http.post(path, content=b"{}", headers=headers)
 
-    def register(self) -> httpx.Response:
-        account = {"email": "ada@example.org", "password": "correct horse battery"}
+    def memory(self) -> float:
+        """Memory of all processes in MiB, which share what they have in common."""
+        parent = str(self.process.pid)
+        children = (
+            Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+        )
+        rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in (parent, *children)]
+        lines = [line for each in rollups for line in each.splitlines() if line.startswith("Pss:")]
+        return sum(int(line.split()[1]) for line in lines) / 1024
+
+    def register(self, number: int = 0) -> httpx.Response:
+        account = {"email": f"ada.{number}@example.org", "password": "correct horse battery"}
         return self._http.post("/api/v1/users", json=account)
 
     def reaches_the_database(self) -> bool:
@@ -114,6 +126,23 @@ def test_all_that_gunicorn_and_django_log_is_structured(tmp_path: Path) -> None:
     answered = [line for line in lines if line["event"] == "request answered"]
     assert (answered[-1]["path"], answered[-1]["status"]) == ("/api/nothing", 404)
     assert "planted-key" not in server.log.read_text()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_burst_of_registrations_takes_little_memory(
+    installation: Settings, tmp_path: Path
+) -> None:
+    url = installation.database.url("warren", connection.settings_dict["NAME"])
+    server = Server(tmp_path / "log", DATABASE_URL=url)
+    before = server.memory()
+    with ThreadPoolExecutor(16) as clients:
+        answers = list(clients.map(server.register, range(200)))
+    grown = server.memory() - before
+    server.stop()
+    assert {answer.status_code for answer in answers} <= {202, 503}
+    assert sum(answer.status_code == 202 for answer in answers) > 100
+    # Sixteen hashes take 304 MiB while they run, and each thread kept its own before.
+    assert grown < 120, f"{grown:.0f} MiB more than before"
 
 
 @pytest.mark.parametrize(
