@@ -4,8 +4,6 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 
-from contracts.addresses import canonical
-
 
 class UnmappedMailError(LookupError):
     """allauth wants to send a mail for which the mailer has no template."""
@@ -13,10 +11,6 @@ class UnmappedMailError(LookupError):
 
 class OutboxAccountAdapter(DefaultAccountAdapter):
     """Named by the setting ACCOUNT_ADAPTER."""
-
-    def clean_email(self, email: str) -> str:
-        """Keep an address in its one spelling. Raises InvalidAddressError."""
-        return canonical(super().clean_email(email))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send none: accounts' mails are those of ``web.accounts.mails``."""

@@ -5,7 +5,6 @@ It would let anybody lock an owner out, so it passes over networks from which th
 in before.
 """
 
-import hashlib
 from datetime import timedelta
 
 from django.conf import settings
@@ -39,7 +38,7 @@ class Attempt:
         Raises TooManyFailuresError.
         """
         who = f"{email} {network}"
-        self._key = hashlib.sha256(who.encode()).hexdigest()
+        self._key = limits.digest(who)
         self._known = KnownNetwork.objects.filter(key=self._key).first()
         self._uses = [limits.consume("sign_in_failures", who, settings.THROTTLE_SIGN_IN_FAILURES)]
         if self._known is None and self._uses[0].allowed:

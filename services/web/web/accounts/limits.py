@@ -41,6 +41,11 @@ class Use:
     wait: float
 
 
+def digest(who: str) -> str:
+    """Return what is stored in the place of a name or an address."""
+    return hashlib.sha256(who.encode()).hexdigest()
+
+
 def refund(uses: Iterable[Use]) -> None:
     """Take uses back: they turned out to be of those that are not limited."""
     with connection.cursor() as cursor:
@@ -55,7 +60,7 @@ def consume(scope: str, who: str, rate: Rate) -> Use:
         who: whose uses are counted together; only a digest of it is stored.
         rate: how often it is allowed.
     """
-    key = f"{scope}:{hashlib.sha256(who.encode()).hexdigest()}"
+    key = f"{scope}:{digest(who)}"
     with connection.cursor() as cursor:
         cursor.execute(CONSUME, {"key": key, "seconds": rate.seconds, "limit": rate.limit})
         uses, wait = cursor.fetchone()

@@ -60,8 +60,9 @@ def _look_up_references(schema: Any) -> None:
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            if isinstance(reference := value.get("$ref"), str):
-                resolver.lookup(reference)
+            for keyword in ("$ref", "$dynamicRef"):
+                if isinstance(reference := value.get(keyword), str):
+                    resolver.lookup(reference)
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value

@@ -63,6 +63,11 @@ class Email(models.Model):
             models.Index(fields=["user", "state", "-created_at"], name="email_user_state"),
             models.Index(fields=["state", "-created_at"], name="email_state"),
             models.Index(
+                fields=["recipient"],
+                name="email_unowned",  # until the address has an account
+                condition=models.Q(user__isnull=True),
+            ),
+            models.Index(
                 fields=["dispatched_at"],
                 name="email_unfinished",
                 condition=models.Q(state__in=["queued", "sending", "retrying"]),

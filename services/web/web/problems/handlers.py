@@ -5,11 +5,10 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
@@ -23,7 +22,7 @@ DATABASE_ERRORS = (OperationalError, InterfaceError)
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer for DRF's views; None leaves the error to Django, whose handler500 then answers."""
-    known = _as_api_exception(error, context["request"])
+    known = _as_api_exception(error)
     response = drf_exception_handler(known, context) if known else None
     if response is None or known is None:
         return None
@@ -89,7 +88,7 @@ def is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/") and request.path != "/api/docs/"
 
 
-def _as_api_exception(error: Exception, request: Request) -> exceptions.APIException | None:
+def _as_api_exception(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, exceptions.APIException):
         return error
     if isinstance(error, Http404):
@@ -99,8 +98,6 @@ def _as_api_exception(error: Exception, request: Request) -> exceptions.APIExcep
     if isinstance(error, DATABASE_ERRORS):
         _log_unavailable(error)
         return ServiceUnavailable()
-    if isinstance(error, DataError) and request.method in ("GET", "HEAD"):
-        return exceptions.ParseError("A value in the address is out of range.", "bad_request")
     return None
 
 

@@ -146,6 +146,7 @@ def test_an_announced_catalogue_is_taken_over(amqp: Connection) -> None:
         {"$ref": "http://127.0.0.1:9/schema"},
         {"properties": {"x": {"items": [{"$ref": "https://example.org/s"}]}}},
         {"$ref": "file:///etc/passwd"},
+        {"$dynamicRef": "https://example.org/s"},
         {"$ref": "#/$defs/nowhere"},
         {"type": 7},
         {"pattern": "("},

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
@@ -81,6 +82,12 @@ class Server:
     def reaches_the_database(self) -> bool:
         return bool(self.get("/readyz").json()["checks"]["database"] == "ok")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> int:
         self._http.close()
         self.process.send_signal(signal.SIGTERM)
@@ -117,9 +124,8 @@ def test_web_outlives_every_outage_of_the_database(cluster: Database, tmp_path: 
 
 
 def test_all_that_gunicorn_and_django_log_is_structured(tmp_path: Path) -> None:
-    server = Server(tmp_path / "log")
-    server.get("/api/nothing?key=planted-key")
-    server.stop()
+    with Server(tmp_path / "log") as server:
+        server.get("/api/nothing?key=planted-key")
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert {line["service"] for line in lines} == {"web"}
     assert any(line["event"].startswith("Booting worker") for line in lines)
@@ -133,12 +139,10 @@ def test_a_burst_of_registrations_takes_little_memory(
     installation: Settings, tmp_path: Path
 ) -> None:
     url = installation.database.url("warren", connection.settings_dict["NAME"])
-    server = Server(tmp_path / "log", DATABASE_URL=url)
-    before = server.memory()
-    with ThreadPoolExecutor(16) as clients:
+    with Server(tmp_path / "log", DATABASE_URL=url) as server, ThreadPoolExecutor(16) as clients:
+        before = server.memory()
         answers = list(clients.map(server.register, range(200)))
-    grown = server.memory() - before
-    server.stop()
+        grown = server.memory() - before
     assert {answer.status_code for answer in answers} <= {202, 503}
     assert sum(answer.status_code == 202 for answer in answers) > 100
     # Sixteen hashes take 304 MiB while they run, and each thread kept its own before.
@@ -155,10 +159,8 @@ def test_a_burst_of_registrations_takes_little_memory(
     ],
 )
 def test_no_content_type_goes_unanswered(tmp_path: Path, content_type: str) -> None:
-    server = Server(tmp_path / "log")
-    headers = {"Content-Type": content_type}
-    answer = server.post("/api/v1/users", headers)
-    server.stop()
+    with Server(tmp_path / "log") as server:
+        answer = server.post("/api/v1/users", {"Content-Type": content_type})
     assert answer.status_code == 415
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
