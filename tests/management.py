@@ -122,7 +122,8 @@ class Management:
         self._http.close()
 
     def _node(self) -> dict[str, int]:
-        [node] = self.get("nodes?columns=mem_used,mem_alarm")
+        # With its name, which is always there: RabbitMQ shows a node without any figure as a list.
+        [node] = self.get("nodes?columns=name,mem_used,mem_alarm")
         figures: dict[str, int] = node
         return figures
 
