@@ -84,7 +84,7 @@ def test_a_run_that_needs_too_much_memory_ends_with_an_answer(
 ) -> None:
     before = pool_process(client)
 
-    task_id = client.compute(computation, {"mebibytes": 100})
+    task_id = client.compute(computation, {"mebibytes": 1000})
     answer = client.outcome(task_id)
 
     assert answer.error == TaskError(
@@ -104,14 +104,14 @@ def test_memory_within_the_limit_is_granted_again_and_again(
 
 
 FREED = """
-from compute.limits import enforced
+from compute.limits import MIB, enforced
 from contracts.errors import PermanentError
 
 def fill(mebibytes):
     return [bytes(1000) for _ in range(mebibytes * 1024)]
 
-earlier, last = fill(90), bytes(1000)
-del earlier  # what lies below the last one stays in the heap
+bytes(31 * MIB)  # from now on malloc keeps up to 62 MiB that were freed
+fill(55)
 for mebibytes in (100, 50):
     try:
         with enforced(None, 64):

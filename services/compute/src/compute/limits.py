@@ -80,8 +80,8 @@ def _soft_time_limit() -> Iterator[None]:
 @contextmanager
 def _memory_limit(mebibytes: int) -> Iterator[None]:
     before, maximum = resource.getrlimit(resource.RLIMIT_DATA)
-    # What earlier runs have freed, and the allocator kept, is no gift to this one.
-    limits = (before, maximum, _data_size() - _kept_by_allocator() + mebibytes * MIB)
+    _give_back_freed_memory()
+    limits = (before, maximum, _data_size() + mebibytes * MIB)
     lowest = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
     resource.setrlimit(resource.RLIMIT_DATA, (lowest, maximum))
     try:
@@ -98,21 +98,12 @@ def _data_size() -> int:
     raise RuntimeError("/proc/self/status has no VmData")
 
 
-class _Mallinfo2(ctypes.Structure):
-    """What glibc tells of its heaps (mallinfo(3), glibc 2.33 or newer)."""
+def _give_back_freed_memory() -> None:
+    """Make malloc return what earlier runs have freed: it would be a gift to the next one.
 
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks",
-                     "uordblks", "fordblks", "keepcost")
-    ]  # fmt: skip
-
-
-def _kept_by_allocator() -> int:
-    """Bytes that are free, but not given back to the system; 0 if the C library does not tell."""
-    try:
-        mallinfo2 = ctypes.CDLL(None).mallinfo2
-    except AttributeError:
-        return 0
-    mallinfo2.restype = _Mallinfo2
-    return int(mallinfo2().fordblks)
+    malloc keeps up to 64 MiB at its heap's top (mallopt(3), M_TRIM_THRESHOLD) unless told not to
+    (malloc_trim(3)). Freed memory below something that still lives stays: the price of fragments.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc, not of musl
+    if trim is not None:
+        trim(0)
