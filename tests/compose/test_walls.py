@@ -13,18 +13,17 @@ SERVICES = (
     *("collector", "compute", "flower", "mailer", "mailpit", "postgres", "proxy", "rabbitmq"),
     *("reconciler", "relay", "web"),
 )
-WEB_SECRETS = {"database_url", "django_secret_key", "jwt_signing_key"}
 SECRETS = {
-    "collector": {"broker_url", *WEB_SECRETS},
+    "collector": {"broker_url", "database_url"},
     "compute": {"broker_url"},
     "flower": {"broker_url", "flower_basic_auth", "rabbitmq_management_url"},
     "mailer": {"broker_url", "ledger_url", "smtp_url"},
     "postgres": {"postgres_password", "postgres_warren_password", "postgres_mailer_password"},
     "proxy": {"flower_basic_auth", "tls_certificate", "tls_key"},
     "rabbitmq": {"rabbitmq_definitions.json"},
-    "reconciler": {"broker_url", *WEB_SECRETS},
-    "relay": {"broker_url", *WEB_SECRETS},
-    "web": WEB_SECRETS,
+    "reconciler": {"broker_url", "database_url"},
+    "relay": {"broker_url", "database_url"},
+    "web": {"database_url", "django_secret_key", "jwt_signing_key"},
 }
 BROKER = """
 from amqp.exceptions import AccessRefused
