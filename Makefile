@@ -79,7 +79,7 @@ admin: $(ENVIRONMENT) ## Make an account for the admin, under `make up`
 doctor: $(ENVIRONMENT) ## Say what is wrong under `make up`, and what to do; ARGS=--json for scripts
 	@$(LOCAL) run python services/web/manage.py doctor $(ARGS)
 
-run: $(ENVIRONMENT) ## Run a command as Warren's processes run: make run ARGS='python -m mailer'
+run: $(ENVIRONMENT) ## Run a command as Warren's processes run, under `make up`: ARGS='python -m mailer'
 	@$(LOCAL) run $(ARGS)
 
 lock: $(UV) ## Lock the newest dependencies that pyproject.toml allows

@@ -16,9 +16,9 @@ from local.progress import Progress
 from local.run_lock import RunLock
 from local.scaling import ScaleRequests, parse_counts
 from local.settings import Settings
-from local.supervisor import check_scale, read_procfile
 
 ROOT = Path(__file__).resolve().parents[4]
+NOTHING_RUNS = "Warren does not run from this checkout"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(settings, options) or 0)
     except LocalError as error:
         print(f"\n{error}", file=sys.stderr)
+        return 1
+    except PermissionError as error:
+        print(f"\nYou may not write {error.filename}: is the checkout yours?", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
@@ -56,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     scale = add("scale", _scale, "run so many of a process under `up`")
     scale.add_argument("count", nargs="*", help="such as compute=3")
     run = add("run", _run, "run a command in the environment of Warren's processes")
+    run.add_argument("--alone", action="store_true", help="also if `up` does not run")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="command")
     catch = add("smtp", _smtp, "catch mails instead of delivering them")
     catch.add_argument("--port", type=int, help="on 127.0.0.1; SMTP_PORT of .env if not given")
@@ -75,28 +79,25 @@ def _demo(settings: Settings, options: argparse.Namespace) -> None:
 
 def _down(settings: Settings, options: argparse.Namespace) -> None:
     stopped = RunLock(settings.local).stop_holder()
-    print("Warren is stopped." if stopped else "Warren does not run from this checkout.")
+    print("Warren is stopped." if stopped else f"{NOTHING_RUNS}.")
 
 
-def _status(settings: Settings, options: argparse.Namespace) -> int:
+def _status(settings: Settings, options: argparse.Namespace) -> None:
     holder = RunLock(settings.local).holder()
     if holder is None:
-        print("Warren does not run from this checkout.")
-        return 1
+        print(f"{NOTHING_RUNS}; `make up` starts it.")
+        return
     print(f"Warren runs (process {holder}) at {settings.web_url}")
     processes = ScaleRequests(settings.local)
     waiting = processes.waiting()
     for name, count in processes.running().items():
         died = f", {waiting[name]} of them died and is started again" if waiting[name] else ""
         print(f"  {name:12} {count}{died}")
-    return 0
 
 
 def _clean(settings: Settings, options: argparse.Namespace) -> None:
-    holder = RunLock(settings.local).holder()
-    if holder is not None:
-        raise LocalError(f"Warren runs (process {holder}): `make down` first.")
-    shutil.rmtree(settings.local)
+    with RunLock(settings.local).held():
+        shutil.rmtree(settings.local)
     print(f"Removed {settings.local}; .env is still there.")
 
 
@@ -110,14 +111,14 @@ def _logs(settings: Settings, options: argparse.Namespace) -> int:
 
 def _scale(settings: Settings, options: argparse.Namespace) -> None:
     counts = parse_counts(options.count)
-    check_scale(counts, read_procfile(settings.root / "Procfile"))
-    if RunLock(settings.local).holder() is None:
-        raise LocalError("Warren does not run from this checkout: `make up` first.")
+    _require_running(settings)
     ScaleRequests(settings.local).ask(counts)
     print(", ".join(f"{name}: {count}" for name, count in counts.items()))
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
+    if not options.alone:
+        _require_running(settings, " (For a command that needs none of it: ARGS='--alone …'.)")
     environment = process_environment(settings, os.environ)
     words = [word for word in options.words if word != "--"]
     if not words:
@@ -126,6 +127,11 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     if program is None:
         raise LocalError(f"There is no program {words[0]}.")
     return subprocess.run([program, *words[1:]], env=environment, check=False).returncode
+
+
+def _require_running(settings: Settings, or_else: str = "") -> None:
+    if RunLock(settings.local).holder() is None:
+        raise LocalError(f"{NOTHING_RUNS}: `make up` first.{or_else}")
 
 
 def _smtp(settings: Settings, options: argparse.Namespace) -> None:
