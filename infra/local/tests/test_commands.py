@@ -106,3 +106,33 @@ def test_commands_of_web_say_in_a_line_that_the_database_is_away(root: Path) -> 
     assert ended.returncode == os.EX_TEMPFAIL
     assert "PostgreSQL cannot be reached: " in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_wrong_settings_file_stops_nobody_from_stopping(
+    running: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (running.root / ".env").write_text("export WEB_PORT=8000\n")
+    assert __main__.main(["scale", "compute=x"]) == 1
+    assert "is not understood" in capsys.readouterr().err
+    assert __main__.main(["up"]) == 1
+    assert "line 1: without `export`" in capsys.readouterr().err
+
+
+def test_down_and_clean_do_without_settings(root: Path) -> None:
+    (root / ".env").write_text("export WEB_PORT=8000\n")
+    assert [__main__.main([command]) for command in ("down", "status", "clean")] == [0, 0, 0]
+    assert not (root / ".local").exists()
+
+
+def test_the_settings_can_be_written_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["env"]) == 0
+    assert str(root / ".env") in capsys.readouterr().out
+    assert (root / ".env").exists()
+
+
+def test_what_cannot_be_written_is_named_without_a_traceback(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / ".local").write_text("in the way")
+    assert __main__.main(["status"]) == 1
+    assert f"{root}/.local" in capsys.readouterr().err
