@@ -19,7 +19,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage test-compose faults soak secrets lint format up down scale status logs admin doctor run lock clean
+.PHONY: help demo test coverage test-compose faults soak secrets lint format env up down scale status logs admin doctor run lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -46,7 +46,8 @@ soak: $(ENVIRONMENT) ## An hour of load: nothing may grow; ARGS='--minutes 10'
 
 secrets: ## Make the containers' passwords, once; ROTATE=name replaces one of them
 	@python3 infra/secrets/create_secrets.py secrets infra/rabbitmq/definitions.json $(ROTATE)
-	@grep -qs '^WARREN_ENVIRONMENT=' .env || (umask 077; grep -E '^(WARREN_ENV|COMPOSE_)' .env.example >> .env)
+	@grep -qs '^WARREN_ENVIRONMENT=' .env || ( \
+		umask 077; { test ! -s .env || echo; grep -E '^(WARREN_ENV|COMPOSE_)' .env.example; } >> .env)
 
 lint: $(ENVIRONMENT) ## Check format, style and types
 	@$(BIN)/ruff format --check
@@ -57,6 +58,9 @@ lint: $(ENVIRONMENT) ## Check format, style and types
 format: $(ENVIRONMENT) ## Format the code, and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix-only
 	@$(BIN)/ruff format
+
+env: $(ENVIRONMENT) ## Write .env (ports, passwords), if there is none, and check it
+	@$(LOCAL) env
 
 up: $(ENVIRONMENT) ## Start everything and stay; Ctrl-C stops it
 	@$(LOCAL) up
@@ -79,7 +83,7 @@ admin: $(ENVIRONMENT) ## Make an account for the admin, under `make up`
 doctor: $(ENVIRONMENT) ## Say what is wrong under `make up`, and what to do; ARGS=--json for scripts
 	@$(LOCAL) run python services/web/manage.py doctor $(ARGS)
 
-run: $(ENVIRONMENT) ## Run a command as Warren's processes run: make run ARGS='python -m mailer'
+run: $(ENVIRONMENT) ## Run a command as Warren's processes run, under `make up`: ARGS='python -m mailer'
 	@$(LOCAL) run $(ARGS)
 
 lock: $(UV) ## Lock the newest dependencies that pyproject.toml allows

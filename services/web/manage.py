@@ -6,6 +6,7 @@ import socket
 import sys
 
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 from contracts.errors import SettingsError, TopologyError
 
@@ -21,6 +22,11 @@ def main() -> None:
     except (SettingsError, TopologyError) as error:
         sys.stderr.write(f"web cannot start: {error}\n")
         sys.exit(os.EX_CONFIG)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None):  # PostgreSQL has answered, so it is there
+            raise
+        sys.stderr.write(f"PostgreSQL cannot be reached: {error}\n")
+        sys.exit(os.EX_TEMPFAIL)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
+from local import ports
 from local.errors import LocalError
 from local.ports import free_ports, is_free, require_free
+
+LOWEST_PORT = ports.lowest_port()
 
 
 def test_free_ports_are_different_and_free() -> None:
@@ -35,6 +38,19 @@ def test_a_port_in_use_is_named_with_its_variable_its_holder_and_the_way_out() -
         require_free({"WEB_PORT": port})
     assert f"WEB_PORT={port} is in use by process {os.getpid()}" in str(problem.value)
     assert "Choose other ports in .env" in str(problem.value)
+
+
+def test_a_port_that_is_not_permitted_is_not_called_in_use() -> None:
+    if LOWEST_PORT <= 1:
+        pytest.skip("everybody may take every port here")
+    unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]
+    code = "from local import ports; ports.require_free({'WEB_PORT': 1})"
+    asked = subprocess.run(
+        [*(unprivileged if os.geteuid() == 0 else []), sys.executable, "-c", code],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert f"WEB_PORT=1 is not permitted to this user: ports below {LOWEST_PORT}" in asked.stderr
+    assert "in use" not in asked.stderr
 
 
 def test_every_port_in_use_is_named_at_once() -> None:

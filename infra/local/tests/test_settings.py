@@ -25,9 +25,25 @@ def test_the_environment_wins_over_the_file(root: Path) -> None:
     assert Settings.load(root, {"WEB_PORT": "8123"}).ports["WEB_PORT"] == 8123
 
 
-def test_a_port_that_is_none_is_refused_by_name(root: Path) -> None:
-    with pytest.raises(LocalError, match="WEB_PORT=eight"):
-        Settings.load(root, {"WEB_PORT": "eight"})
+@pytest.mark.parametrize(("name", "value"), [("JOBS_UNFINISHED", "0"), ("CONCURRENCY", "")])
+def test_the_environment_wins_for_optional_settings_too(root: Path, name: str, value: str) -> None:
+    settings = Settings.load(root, {name: value, "UNHEARD_OF": "1"})
+    environment = process_environment(settings, {})
+    assert environment[name] == value
+    assert "UNHEARD_OF" not in environment
+
+
+@pytest.mark.parametrize(
+    "name", ["WEB_HOST", "FLOWER_URL_PREFIX", "FLOWER_ADDRESS", "LOG_FORMAT", "PUBLIC_URL"]
+)
+def test_every_optional_setting_reaches_the_processes(root: Path, name: str) -> None:
+    assert process_environment(Settings.load(root, {name: "mine"}), {})[name] == "mine"
+
+
+@pytest.mark.parametrize("port", ["eight", "", "0", "65536", "-1", "9" * 5_000, "٨٠٨٠"])
+def test_a_port_that_is_none_is_refused_by_name(root: Path, port: str) -> None:
+    with pytest.raises(LocalError, match="WEB_PORT="):
+        Settings.load(root, {"WEB_PORT": port})
 
 
 def test_every_variable_is_explained_and_has_an_example() -> None:

@@ -15,10 +15,10 @@ from local.errors import LocalError
 from local.progress import Progress
 from local.run_lock import RunLock
 from local.scaling import ScaleRequests, parse_counts
-from local.settings import Settings
-from local.supervisor import check_scale, read_procfile
+from local.settings import Settings, local_folder
 
 ROOT = Path(__file__).resolve().parents[4]
+NOTHING_RUNS = "Warren does not run from this checkout"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,10 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # `make down`, a closed terminal: as Ctrl-C
         signal.signal(number, signal.default_int_handler)
     try:
-        settings = Settings.load(ROOT, os.environ)
-        return int(options.run(settings, options) or 0)
+        return int(options.run(options) or 0)
     except LocalError as error:
         print(f"\n{error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(
+            f"\n{error.strerror}: {error.filename} (the checkout has to be yours)", file=sys.stderr
+        )
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
@@ -48,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("up", _up, "start everything and stay until Ctrl-C")
     add("demo", _demo, "start everything, show the main job, stop everything")
+    add("env", _env, "write .env, if there is none, and check it")
     add("down", _down, "stop what `up` started, from another terminal")
     add("status", _status, "say what runs")
     add("clean", _clean, "remove everything that was made here but .env")
@@ -56,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     scale = add("scale", _scale, "run so many of a process under `up`")
     scale.add_argument("count", nargs="*", help="such as compute=3")
     run = add("run", _run, "run a command in the environment of Warren's processes")
+    run.add_argument("--alone", action="store_true", help="also if `up` does not run")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="command")
     catch = add("smtp", _smtp, "catch mails instead of delivering them")
     catch.add_argument("--port", type=int, help="on 127.0.0.1; SMTP_PORT of .env if not given")
@@ -63,62 +71,67 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(settings: Settings, options: argparse.Namespace) -> None:
+def _up(options: argparse.Namespace) -> None:
     progress = Progress()
-    up.stay_up(settings, progress)
+    up.stay_up(_settings(), progress)
     progress("Warren is stopped")
 
 
-def _demo(settings: Settings, options: argparse.Namespace) -> None:
-    demo.show(settings, Progress())
+def _demo(options: argparse.Namespace) -> None:
+    demo.show(_settings(), Progress())
 
 
-def _down(settings: Settings, options: argparse.Namespace) -> None:
-    stopped = RunLock(settings.local).stop_holder()
-    print("Warren is stopped." if stopped else "Warren does not run from this checkout.")
+def _env(options: argparse.Namespace) -> None:
+    _settings()
+    print(f"The settings are in {ROOT / '.env'}.")
 
 
-def _status(settings: Settings, options: argparse.Namespace) -> int:
-    holder = RunLock(settings.local).holder()
+def _down(options: argparse.Namespace) -> None:
+    stopped = RunLock(local_folder(ROOT)).stop_holder()
+    print("Warren is stopped." if stopped else f"{NOTHING_RUNS}.")
+
+
+def _status(options: argparse.Namespace) -> None:
+    local = local_folder(ROOT)
+    holder = RunLock(local).holder()
     if holder is None:
-        print("Warren does not run from this checkout.")
-        return 1
-    print(f"Warren runs (process {holder}) at {settings.web_url}")
-    processes = ScaleRequests(settings.local)
+        print(f"{NOTHING_RUNS}; `make up` starts it.")
+        return
+    print(f"Warren runs (process {holder}) at {_settings().web_url}")
+    processes = ScaleRequests(local)
     waiting = processes.waiting()
     for name, count in processes.running().items():
         died = f", {waiting[name]} of them died and is started again" if waiting[name] else ""
         print(f"  {name:12} {count}{died}")
-    return 0
 
 
-def _clean(settings: Settings, options: argparse.Namespace) -> None:
-    holder = RunLock(settings.local).holder()
-    if holder is not None:
-        raise LocalError(f"Warren runs (process {holder}): `make down` first.")
-    shutil.rmtree(settings.local)
-    print(f"Removed {settings.local}; .env is still there.")
+def _clean(options: argparse.Namespace) -> None:
+    local = local_folder(ROOT)
+    with RunLock(local).held():
+        shutil.rmtree(local)
+    print(f"Removed {local}; .env stays, if there is one.")
 
 
-def _logs(settings: Settings, options: argparse.Namespace) -> int:
-    names = options.process or sorted(path.stem for path in settings.logs.glob("*.log"))
-    files = [str(settings.logs / f"{name}.log") for name in names]
+def _logs(options: argparse.Namespace) -> int:
+    logs = _settings().logs
+    names = options.process or sorted(path.stem for path in logs.glob("*.log"))
+    files = [str(logs / f"{name}.log") for name in names]
     if not files:
         raise LocalError("There are no logs yet: `make up` writes them.")
     return subprocess.run(["tail", "-n", "30", "-F", *files], check=False).returncode
 
 
-def _scale(settings: Settings, options: argparse.Namespace) -> None:
+def _scale(options: argparse.Namespace) -> None:
     counts = parse_counts(options.count)
-    check_scale(counts, read_procfile(settings.root / "Procfile"))
-    if RunLock(settings.local).holder() is None:
-        raise LocalError("Warren does not run from this checkout: `make up` first.")
-    ScaleRequests(settings.local).ask(counts)
+    _require_running()
+    ScaleRequests(local_folder(ROOT)).ask(counts)
     print(", ".join(f"{name}: {count}" for name, count in counts.items()))
 
 
-def _run(settings: Settings, options: argparse.Namespace) -> int:
-    environment = process_environment(settings, os.environ)
+def _run(options: argparse.Namespace) -> int:
+    if not options.alone:
+        _require_running(" (For a command that needs none of it: ARGS='--alone …'.)")
+    environment = process_environment(_settings(), os.environ)
     words = [word for word in options.words if word != "--"]
     if not words:
         raise LocalError("Which command? Example: python -m local run python -m mailer")
@@ -128,7 +141,18 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     return subprocess.run([program, *words[1:]], env=environment, check=False).returncode
 
 
-def _smtp(settings: Settings, options: argparse.Namespace) -> None:
+def _settings() -> Settings:
+    """Read `.env`; what can do without goes on when that is wrong."""
+    return Settings.load(ROOT, os.environ)
+
+
+def _require_running(or_else: str = "") -> None:
+    if RunLock(local_folder(ROOT)).holder() is None:
+        raise LocalError(f"{NOTHING_RUNS}: `make up` first.{or_else}")
+
+
+def _smtp(options: argparse.Namespace) -> None:
+    settings = _settings()
     smtp.serve(options.port or settings.ports["SMTP_PORT"], options.mails or settings.mails)
 
 

@@ -5,12 +5,10 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import closing
 from email.message import EmailMessage
 from typing import TypeVar
 
 from local.api import Api
-from local.console import Console
 from local.errors import LocalError
 from local.narration import Narration
 from local.progress import Progress
@@ -26,10 +24,7 @@ PRIMES_LIMIT = 2_000_000_000
 
 def show(settings: Settings, progress: Progress) -> None:
     """Start everything, tell the story, stop everything. Raises LocalError if a step fails."""
-    with (
-        closing(Console(settings.logs, terminal=None)) as console,
-        running(settings, progress, console) as run,
-    ):
+    with running(settings, progress, terminal=None) as run:
         progress(f"the processes log to {settings.logs}")
         _wait_for("the API", run, lambda: is_ready(settings) or None)
         progress(f"Warren is up at {settings.web_url}\n")

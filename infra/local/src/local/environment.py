@@ -9,7 +9,7 @@ from local.settings import Settings
 # Taken over from the terminal: what the programs need to run at all, and what a person may set.
 INHERITED = ("HOME", "LANG", "TZ", "TMPDIR", "USER")
 # Passwords of the servers, of which each process gets only what its addresses hold.
-KEPT_BACK = ("RABBITMQ_", "POSTGRES_", "FLOWER_")
+KEPT_BACK = ("RABBITMQ_", "POSTGRES_", "FLOWER_USER", "FLOWER_PASSWORD")
 
 
 def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict[str, str]:
@@ -17,6 +17,9 @@ def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict
     user, password = settings.variables["FLOWER_USER"], settings.variables["FLOWER_PASSWORD"]
     return {
         **{name: terminal[name] for name in INHERITED if name in terminal},
+        "SMTP_URL": f"smtp://127.0.0.1:{settings.ports['SMTP_PORT']}",
+        "PUBLIC_URL": settings.web_url,
+        "LOG_FORMAT": "console",
         **{
             name: value
             for name, value in settings.variables.items()
@@ -30,8 +33,5 @@ def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict
         "RABBITMQ_MANAGEMENT_URL": settings.broker.management_url,
         "DATABASE_URL": settings.database.url("warren"),
         "LEDGER_URL": settings.database.url("mailer"),
-        "SMTP_URL": f"smtp://127.0.0.1:{settings.ports['SMTP_PORT']}",
-        "PUBLIC_URL": settings.web_url,
         "FLOWER_BASIC_AUTH": f"{user}:{password}",
-        "LOG_FORMAT": "console",
     }

@@ -26,6 +26,11 @@ def require_free(ports: Mapping[str, int]) -> None:
         others = [other for other in ports if other != name and ports[other] == port]
         if others:
             problems.append(f"{name}={port} is also the port of {others[0]}.")
+        elif not _is_permitted(port):
+            problems.append(
+                f"{name}={port} is not permitted to this user: ports below {lowest_port()} are "
+                "root's (sysctl net.ipv4.ip_unprivileged_port_start)."
+            )
         elif not is_free(port):
             problems.append(f"{name}={port} is in use{_by_whom(port)}.")
     if problems:
@@ -35,14 +40,27 @@ def require_free(ports: Mapping[str, int]) -> None:
 
 
 def is_free(port: int) -> bool:
+    return _refusal(port) is None
+
+
+def _is_permitted(port: int) -> bool:
+    return not isinstance(_refusal(port), PermissionError)
+
+
+def _refusal(port: int) -> OSError | None:
     with socket.socket() as probe:
         # A server may take a port whose last connections are still closing, so the probe may too.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
+
+
+def lowest_port() -> int:
+    """The lowest port that a user other than root may listen on."""
+    return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
 
 
 def free_ports(count: int) -> list[int]:

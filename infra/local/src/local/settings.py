@@ -1,5 +1,6 @@
 """What `.env` says, checked and typed."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ PORTS = (
 )
 
 
+def local_folder(root: Path) -> Path:
+    """Where everything lies that the checkout `root` writes."""
+    return root / ".local"
+
+
 @dataclass(frozen=True)
 class Settings:
     """One checkout's settings; everything that it writes lies in `local`."""
@@ -35,12 +41,13 @@ class Settings:
     def load(cls, root: Path, environment: Mapping[str, str]) -> "Settings":
         """Read `.env` in the checkout `root`; what `environment` says of its variables wins."""
         variables = env_file.read_or_create(root)
-        variables |= {name: environment[name] for name in variables if environment.get(name)}
+        names = env_file.known(root) | variables.keys()
+        variables |= {name: environment[name] for name in names if name in environment}
         return cls(root, variables, {name: _port(name, variables) for name in PORTS})
 
     @property
     def local(self) -> Path:
-        return self.root / ".local"
+        return local_folder(self.root)
 
     @property
     def mails(self) -> Path:
@@ -83,6 +90,6 @@ class Settings:
 
 def _port(name: str, variables: Mapping[str, str]) -> int:
     text = variables[name]
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise LocalError(f"{name}={text} in .env is not a port: it must be from 1 to 65535.")
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise LocalError(f"{name}={text!r} is not a port: it must be from 1 to 65535.")
     return int(text)

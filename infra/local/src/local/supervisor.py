@@ -54,7 +54,7 @@ class Supervisor:
             self._add(name)
 
     def scale(self, counts: Mapping[str, int]) -> None:
-        """Start or stop processes until there are `counts` of each."""
+        """Start or stop processes until there are `counts` of each. Raises LocalError."""
         check_scale(counts, self._commands)
         for name, count in counts.items():
             running = self._numbers(name)
@@ -164,7 +164,10 @@ def check_scale(counts: Mapping[str, int], commands: Mapping[str, str]) -> None:
     """Refuse to scale what does not exist or can only run once."""
     for name, count in counts.items():
         if name not in commands:
-            raise LocalError(f"There is no process {name}; there are {', '.join(commands)}.")
+            raise LocalError(
+                f"There is no process {name!r}; there are {', '.join(commands)}. The Procfile is "
+                "read when `make up` starts: after a change, `make down` and start it again."
+            )
         if name in SINGLE and count > 1:
             raise LocalError(f"{name} listens on a port, so only one can run.")
 

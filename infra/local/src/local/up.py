@@ -1,10 +1,12 @@
 """`make up`: everything that Warren is, started in order, watched, and stopped in order."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from types import FrameType
+from typing import TextIO
 
 import httpx
 
@@ -21,8 +23,9 @@ from local.supervisor import Supervisor, read_procfile
 class Run:
     """Everything that runs."""
 
-    def __init__(self, supervisor: Supervisor, keepers: Sequence[Keeper]) -> None:
+    def __init__(self, supervisor: Supervisor, keepers: Sequence[Keeper], console: Console) -> None:
         self.supervisor = supervisor
+        self.console = console
         self._keepers = keepers
 
     def tick(self) -> bool:
@@ -33,27 +36,32 @@ class Run:
 
 
 @contextmanager
-def running(settings: Settings, report: Report, console: Console) -> Iterator[Run]:
-    """Run the servers and the Procfile's processes; afterwards stop these first, then those."""
+def running(settings: Settings, report: Report, terminal: TextIO | None) -> Iterator[Run]:
+    """Run the servers and the Procfile's processes; afterwards stop these first, then those.
+
+    Without a `terminal` the processes' lines only go to their files. Raises LocalError, with
+    nothing touched, if another run holds the lock.
+    """
     requests = ScaleRequests(settings.local)
-    stack = Stack(settings, report)
-    with RunLock(settings.local).held(), stack.running():
-        requests.clear()
-        report("starting the processes of the Procfile")
-        supervisor = Supervisor(
-            read_procfile(settings.root / "Procfile"),
-            stack.environment,
-            settings.root,
-            console,
-            requests.state,
-        )
-        try:
-            supervisor.start()
-            yield Run(supervisor, stack.keepers(console.say))
-        finally:
-            report("stopping the processes")
-            supervisor.stop()
+    with RunLock(settings.local).held():
+        stack = Stack(settings, report)
+        with stack.running(), closing(Console(settings.logs, terminal)) as console:
             requests.clear()
+            report("starting the processes of the Procfile")
+            supervisor = Supervisor(
+                read_procfile(settings.root / "Procfile"),
+                stack.environment,
+                settings.root,
+                console,
+                requests.state,
+            )
+            try:
+                supervisor.start()
+                yield Run(supervisor, stack.keepers(console.say), console)
+            finally:
+                report("stopping the processes")
+                supervisor.stop()
+                requests.clear()
 
 
 def stay_up(settings: Settings, report: Report) -> None:
@@ -61,23 +69,19 @@ def stay_up(settings: Settings, report: Report) -> None:
 
     Raises ProcessDiedError if a process does not even start.
     """
-    with (
-        closing(Console(settings.logs)) as console,
-        running(settings, report, console) as run,
-    ):
+    with running(settings, report, sys.stdout) as run:
 
         def stop(number: int, frame: FrameType | None) -> None:
             run.supervisor.ask_to_stop()
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
-        announcement = threading.Thread(target=_announce, args=(settings, console), daemon=True)
+        announcement = threading.Thread(target=_announce, args=(settings, run.console), daemon=True)
         announcement.start()
         requests = ScaleRequests(settings.local)
         while run.tick():
-            if counts := requests.take():
-                run.supervisor.scale(counts)
-        console.say("stopping; once more Ctrl-C does not wait for what is running")
+            requests.serve(run.supervisor.scale)
+        run.console.say("stopping; once more Ctrl-C does not wait for what is running")
 
 
 def is_ready(settings: Settings) -> bool:
