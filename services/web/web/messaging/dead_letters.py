@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from contracts import topology, wire
-from contracts.errors import MalformedMessageError
+from contracts.errors import MalformedMessageError, WarrenError
 from contracts.results import TaskError, TaskState
 from contracts.tasks import TASKS
 from web.messaging import handlers
@@ -23,6 +23,7 @@ CRASHED = "delivery_limit"
 UNROUTED = "unrouted"
 MISPLACED = "misplaced"
 MALFORMED = "malformed"
+UNMADE = "unmade"
 # What a body can do to its decoder; an endless nesting is a RecursionError.
 UNDECODABLE = (msgspec.DecodeError, MalformedMessageError, UnicodeDecodeError, RecursionError)
 DELIVERY_COUNT = "x-delivery-count"
@@ -126,6 +127,29 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
     handler, event = handlers.find(letter.task), event_of(letter)
     if handler and event:
         handler.apply([event])
+
+
+def unmade(task: str, task_id: UUID, detail: str) -> DeadLetter:
+    """Describe a message that does not exist, as its job or mail is such that none can be made."""
+    return DeadLetter(
+        fingerprint=uuid4().hex,
+        reason=UNMADE,
+        detail=storable_text(detail, LONGEST_DETAIL),
+        task=task,
+        task_id=task_id,
+        exchange=topology.TASKS.name,
+        routing_key=task,
+        headers={"task": task, "id": str(task_id)},
+        properties={},
+        body=b"",
+    )
+
+
+def words(error: Exception) -> str:
+    """Describe an error; the words of those that are not ours may hold a value that is secret."""
+    if isinstance(error, WarrenError):
+        return str(error)
+    return " from ".join(type(cause).__name__ for cause in (error, error.__cause__) if cause)
 
 
 def _diagnose(corpse: Corpse) -> tuple[str, str]:
