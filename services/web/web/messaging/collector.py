@@ -141,6 +141,9 @@ def _write(batch: Sequence[Content]) -> None:
         handler = handlers.find(task)
         if handler:
             handler.apply(of_task)
+    failed = [event for of_task in by_task.values() for event in of_task if event.error]
+    if failed:
+        dead_letters.explain(UUID(event.task_id) for event in failed)
 
 
 def _content(message: Message) -> Content:

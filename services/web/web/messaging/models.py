@@ -110,6 +110,7 @@ class DeadLetter(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
+            models.Index(fields=["-created_at", "-id"], name="dead_letter_newest"),
             models.Index(fields=["state", "-created_at"], name="dead_letter_state"),
             models.Index(fields=["reason"], name="dead_letter_reason"),
         ]
