@@ -35,6 +35,7 @@ def _tidy(stack: Stack) -> None:
     for leftover in (
         "DELETE FROM messaging_deadletter",
         "DELETE FROM messaging_worker",
+        "DELETE FROM messaging_processlife",
         "UPDATE jobs_job SET state = 'failed' WHERE state IN ('queued', 'running')",
         "UPDATE mail_email SET state = 'failed' WHERE state IN ('queued', 'sending', 'retrying')",
     ):

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -18,20 +19,18 @@ from .wire import Wire
 QUEUES = tuple(queue.name for queue in topology.QUEUES)
 EXCHANGES = (*(exchange.name for exchange in topology.EXCHANGES), "", "amq.topic")
 OWNERS = ("topology", "reconciler")  # of the topology: once at deployment, and ever after
-USERS = (*OWNERS, "relay", "collector", "mailer", "compute", "flower", "monitoring")
+USERS = (*OWNERS, "relay", "collector", *topology.SERVICES, "flower", "monitoring")
 READS = {
     # They bind them, for which RabbitMQ asks for both rights.
     **{owner: set(QUEUES) for owner in OWNERS},
     "collector": {"web.results", "web.dead"},
-    "mailer": {"mailer"},
-    "compute": {"compute"},
+    **{service: {service} for service in topology.SERVICES},
 }
 # The nameless exchange leads to every queue: an operator's replay may need it.
 WRITES = {
     **{owner: {exchange.name for exchange in topology.EXCHANGES} for owner in OWNERS},
     "relay": {"warren.tasks", "warren.results", ""},
-    "mailer": {"warren.results"},
-    "compute": {"warren.results"},
+    **{service: {"warren.results"} for service in topology.SERVICES},
 }
 
 
@@ -95,7 +94,7 @@ def test_only_the_topologys_owners_declare_and_delete(addresses: dict[str, str],
     assert not allowed(url, lambda c: own(c.default_channel).declare())
 
 
-@pytest.mark.parametrize(("user", "other"), [("mailer", "compute"), ("compute", "mailer")])
+@pytest.mark.parametrize(("user", "other"), permutations(topology.SERVICES, 2))
 def test_a_worker_reports_on_its_own_tasks_alone(
     addresses: dict[str, str], user: str, other: str
 ) -> None:
@@ -120,6 +119,6 @@ def test_only_flower_listens_to_events(addresses: dict[str, str]) -> None:
 def test_a_user_for_every_process_passes_the_check_of_the_topology(
     addresses: dict[str, str],
 ) -> None:
-    for user in ("relay", "collector", "reconciler", "mailer", "compute"):
+    for user in ("relay", "collector", "reconciler", *topology.SERVICES):
         with Connection(addresses[user]) as connection:
             topology.check(connection)

@@ -67,12 +67,12 @@ def test_every_queue_is_a_durable_quorum_queue_with_a_delivery_limit(
     declared: Wire, vhost: str, management: Management
 ) -> None:
     queues = {queue["name"]: queue for queue in management.get(f"queues/{vhost}")}
-    assert set(queues) == {"mailer", "compute", "web.results", "web.dead"}
+    assert set(queues) == {*topology.SERVICES, "web.results", "web.dead"}
     for queue in queues.values():
         assert queue["durable"]
         assert queue["arguments"]["x-queue-type"] == "quorum"
         assert queue["arguments"]["x-delivery-limit"] >= 3
-    for name in ("mailer", "compute", "web.results"):
+    for name in (*topology.SERVICES, "web.results"):
         assert queues[name]["arguments"]["x-dead-letter-exchange"] == "warren.dead"
         assert queues[name]["arguments"]["x-dead-letter-strategy"] == "at-least-once"
 
@@ -86,8 +86,7 @@ def test_every_queue_hears_what_it_should(
         if found["source"]  # the broker binds every queue to its nameless exchange
     }
     assert bindings == {
-        ("warren.tasks", "mailer.#", "mailer"),
-        ("warren.tasks", "compute.#", "compute"),
+        *(("warren.tasks", f"{service}.#", service) for service in topology.SERVICES),
         ("warren.results", "#", "web.results"),
         ("warren.dead", "#", "web.dead"),
         ("warren.unrouted", "", "web.dead"),

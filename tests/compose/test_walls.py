@@ -5,17 +5,19 @@ import threading
 
 import pytest
 
+from contracts import topology
+
 from .client import User
 from .composition import Composition
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 SERVICES = (
-    *("collector", "compute", "flower", "mailer", "mailpit", "postgres", "proxy", "rabbitmq"),
-    *("reconciler", "relay", "web"),
+    *("collector", "flower", "mailpit", "postgres", "proxy", "rabbitmq", "reconciler", "relay"),
+    *("web", *topology.SERVICES),
 )
 SECRETS = {
+    **{service: {"broker_url"} for service in topology.SERVICES},
     "collector": {"broker_url", "database_url"},
-    "compute": {"broker_url"},
     "flower": {"broker_url", "flower_basic_auth", "rabbitmq_management_url"},
     "mailer": {"broker_url", "ledger_url", "smtp_url"},
     "postgres": {"postgres_password", "postgres_warren_password", "postgres_mailer_password"},
@@ -91,7 +93,7 @@ def test_each_container_has_its_own_secrets_alone(composition: Composition, serv
 
 
 def test_our_images_say_what_they_are(composition: Composition) -> None:
-    for name in ("web", "mailer", "compute", "flower"):
+    for name in ("web", *topology.SERVICES, "flower"):
         labels = composition.inspect(f"{composition.project}-{name}")["Config"]["Labels"]
         assert labels["org.opencontainers.image.title"] == f"warren-{name}"
         assert labels["org.opencontainers.image.version"]
@@ -108,7 +110,7 @@ def test_the_mailer_adds_little_to_the_image_that_it_stands_on(composition: Comp
 
 def test_the_workers_have_no_django_and_no_compiler(composition: Composition) -> None:
     look = "import importlib.util as u, shutil; print(u.find_spec('django'), shutil.which('gcc'))"
-    for service in ("mailer", "compute", "flower"):
+    for service in (*topology.SERVICES, "flower"):
         assert composition.python_in(service, look) == "None None"
 
 

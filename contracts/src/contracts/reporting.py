@@ -121,6 +121,7 @@ def reporter(
     ``interval`` is in seconds.
     """
     checks = {name: Check(look) for name, look in looks.items()}
+    started_at = datetime.now(UTC)
 
     def describe(node: str) -> WorkerReport:
         words = {name: check.words() for name, check in checks.items()}
@@ -130,6 +131,7 @@ def reporter(
             at=datetime.now(UTC),
             holding=list(state.requests),
             checks=words,
+            started_at=started_at,
         )
 
     return teller(f"{service}.report", interval, describe)

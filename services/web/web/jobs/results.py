@@ -119,6 +119,13 @@ def replay(job_ids: Sequence[UUID]) -> dict[UUID, int]:
     return runs
 
 
+def errors(job_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Say with what jobs have failed; see ``web.messaging.handlers.Handler``."""
+    failed = Job.objects.filter(pk__in=job_ids, state=Job.State.FAILED)
+    rows = failed.values_list("pk", "error_type", "error_message")
+    return {pk: f"{kind}: {message}" for pk, kind, message in rows}
+
+
 def unfinished() -> QuerySet[Job]:
     """Select the jobs that have no answer yet; see ``web.messaging.handlers.Handler``."""
     return Job.objects.filter(state__in=Job.UNFINISHED)

@@ -96,8 +96,7 @@ def _apply(arrivals: Sequence[Arrival], applied: Callable[[Message], object]) ->
 
 def _refuse(arrival: Arrival, error: Exception) -> None:
     """Put what cannot be applied into the dead letters; what its error says may be secret."""
-    names = [type(cause).__name__ for cause in (error, error.__cause__) if cause]
-    detail = " from ".join(names)
+    detail = dead_letters.words(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     at = f"{place.filename}:{place.lineno}"
     message = arrival.message
@@ -142,9 +141,22 @@ def _write(batch: Sequence[Content]) -> None:
         handler = handlers.find(task)
         if handler:
             handler.apply(of_task)
+    failed = [event for of_task in by_task.values() for event in of_task if event.error]
+    if failed:
+        dead_letters.explain(UUID(event.task_id) for event in failed)
 
 
 def _content(message: Message) -> Content:
+    """Decode a message; whatever comes of that, it ends neither its batch nor the collector."""
+    try:
+        return _decoded(message)
+    except Exception as error:  # noqa: BLE001 -- anybody may have made it, and of anything
+        detail = dead_letters.words(error)
+        log.error("cannot be decoded", routing_key=routing_key(message), error=detail)
+        return _unreadable(message, detail)
+
+
+def _decoded(message: Message) -> Content:
     """Decode a message by its routing key, which has to agree with what its body says.
 
     The broker holds each service to the routing keys that begin with its name, and nothing holds

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from django.db.models import Model
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from contracts.tasks import TASKS
 from web.messaging import handlers
@@ -75,9 +75,12 @@ def subject(letter: DeadLetter) -> Model | None:
 
 
 def admin_page(row: Model) -> str:
-    """Return the path of a row's page in the admin."""
+    """Return the path of a row's page in the admin, or nothing if its model has none."""
     meta = row._meta
-    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+    try:
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+    except NoReverseMatch:
+        return ""
 
 
 def pretty(value: Any) -> str:

@@ -16,8 +16,11 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from contracts import topology
+from contracts.errors import MalformedMessageError
 from contracts.tasks import TASKS
 from web.messaging import handlers
+from web.messaging.dead_letters import UNMADE, words
+from web.messaging.lifecycle import is_outage
 from web.messaging.models import DeadLetter
 from web.messaging.wakeup import OUTBOX_CHANNEL, wake_after_commit
 
@@ -91,11 +94,15 @@ def replay(ids: Sequence[int], by: str) -> list[Refusal]:
     """
     letters, refusals = _lock(ids)
     problems = {letter: _problem(letter) for letter in letters}
-    runs = _queue_again([letter for letter in letters if not problems[letter]])
+    problems |= {letter: _make(letter) for letter in letters if letter.reason == UNMADE}
+    made = [letter for letter in letters if letter.reason == UNMADE and not problems[letter]]
+    runs = _queue_again([each for each in letters if not problems[each] and each not in made])
     sent: dict[DeadLetter, int | None] = {}
     for letter, problem in problems.items():
         if problem:
             refusals.append(Refusal(letter.pk, NOT_REPLAYABLE, problem))
+        elif letter in made:
+            continue
         elif not _owner(letter):
             sent[letter] = None
         elif letter.task_id in runs:
@@ -103,7 +110,7 @@ def replay(ids: Sequence[int], by: str) -> list[Refusal]:
         else:
             refusals.append(Refusal(letter.pk, NOT_REPLAYABLE, NOT_FAILED))
     _resend(sent)
-    _close(list(sent), DeadLetter.State.REPLAYED, by)
+    _close([*sent, *made], DeadLetter.State.REPLAYED, by)
     return refusals
 
 
@@ -184,6 +191,25 @@ def _problem(letter: DeadLetter) -> str:
 
 def _owner(letter: DeadLetter) -> handlers.Handler | None:
     return handlers.find(letter.task) if letter.task_id else None
+
+
+def _make(letter: DeadLetter) -> str:
+    """Make a message that could not be made before; returns what is in the way."""
+    handler, task_id = _owner(letter), letter.task_id
+    if handler is None or task_id is None:
+        return NOT_FAILED
+    try:
+        with transaction.atomic():
+            if task_id not in handler.replay([task_id]):
+                return NOT_FAILED
+            handler.publish_again([task_id])
+            if not handler.unfinished().filter(pk=task_id).exists():
+                raise MalformedMessageError("nothing is left that it could be made of")
+    except Exception as error:
+        if is_outage(error):
+            raise
+        return f"its message still cannot be made: {words(error)}"
+    return ""
 
 
 def _queue_again(letters: Sequence[DeadLetter]) -> dict[UUID | None, int]:

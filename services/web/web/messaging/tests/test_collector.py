@@ -14,7 +14,7 @@ from django.db import transaction
 from kombu import Connection, Message
 
 from contracts import results, topology
-from contracts.results import TaskEvent, TaskState
+from contracts.results import TaskError, TaskEvent, TaskState
 from contracts.tasks import SEND_EMAIL
 from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
@@ -26,9 +26,11 @@ from web.messaging.collector import OTHER_KEY, apply
 from web.messaging.inbox import Inbox
 from web.messaging.models import DeadLetter, Worker
 from web.messaging.tests.arriving import publish
+from web.messaging.tests.factories import corpse
 from web.messaging.tests.running import poll, waits_for_a_lock
 
 pytestmark = pytest.mark.django_db
+SENDING = {"email_id": "1", "template": "reminder", "recipient": "a@example.org", "context": {}}
 
 
 @pytest.fixture
@@ -317,3 +319,40 @@ def test_the_headers_of_a_message_speak_only_for_tasks_that_its_service_refused(
     letter = DeadLetter.objects.get()
     assert (letter.reason, letter.task) == ("malformed", SEND_EMAIL.name)
     assert letter.task_id == (email.id if fails else None)
+
+
+@pytest.mark.parametrize("first", ["error", "letter", "together"])
+def test_a_rejected_letter_says_with_what_error_its_task_ended(
+    amqp: Connection, first: str
+) -> None:
+    mail = make_mail()
+    failure = mail_event(mail.id, TaskState.FAILURE)
+    ended = msgspec.structs.replace(
+        failure, error=TaskError("MalformedMessageError", "there is no mail template 'reminder'")
+    )
+    dead = corpse(mail.id, msgspec.json.encode([[], SENDING, {}]), task=SEND_EMAIL.name)
+
+    def send(*parts: str) -> list[Message]:
+        if "error" in parts:
+            publish(amqp, encoded(ended))
+        if "letter" in parts:
+            publish(amqp, dead.body, exchange="warren.dead", key="x", headers=dead.headers)
+        return receive(amqp, len(parts))
+
+    if first == "together":
+        apply(send("error", "letter"))
+    else:
+        apply(send(first))
+        apply(send("letter" if first == "error" else "error"))
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.task_id) == ("rejected", mail.id)
+    assert letter.detail == "there is no mail template 'reminder'"
+
+
+def test_a_rejected_letter_of_which_nobody_knows_the_error_leads_to_the_log(
+    amqp: Connection, job: Job
+) -> None:
+    dead = corpse(job.id)
+    publish(amqp, dead.body, exchange="warren.dead", key="x", headers=dead.headers)
+    apply(receive(amqp, 1))
+    assert DeadLetter.objects.get().detail.endswith("the worker's log names it")

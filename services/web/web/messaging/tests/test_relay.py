@@ -114,13 +114,48 @@ def test_a_message_that_the_broker_returns_is_parked_with_its_reason(amqp: Conne
     assert "NO_ROUTE" in letter.detail
 
 
-def test_a_message_that_cannot_be_encoded_is_parked_and_stops_no_other(amqp: Connection) -> None:
+def nested(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"headers": {"task": "compute.run", "n": 2**80}},
+        {"headers": {"task": "compute.run", "n": nested(900)}},
+        {"headers": {"task": "compute.run", "n" * 300: 1}},
+        {"headers": {"task": "compute.run", "n": ["word"] * 20_000}},  # more than one frame
+        {"properties": 3},
+        {"properties": {"correlation_id": "x" * 300}},
+        {"routing_key": "compute." + "x" * 300},
+    ],
+    ids=["number", "depth", "name", "size", "properties", "property", "routing key"],
+)
+def test_a_message_that_cannot_be_encoded_is_parked_and_stops_no_other(
+    amqp: Connection, wrong: dict[str, Any]
+) -> None:
     bad, good = store(), store()
-    OutboxMessage.objects.filter(task_id=bad).update(headers={"task": "compute.run", "n": 2**80})
+    OutboxMessage.objects.filter(task_id=bad).update(**wrong)
     with Publisher() as publisher:
         relay_some(publisher)
     assert DeadLetter.objects.get().reason == "unencodable"
     assert taken(amqp, "compute") == [str(good)]
+
+
+def test_a_message_that_cannot_even_be_parked_stays_with_the_reason_and_stops_no_other(
+    amqp: Connection,
+) -> None:
+    bad, good = store(), store()
+    OutboxMessage.objects.filter(task_id=bad).update(headers=["none"])
+    with Publisher() as publisher:
+        relay_some(publisher)
+    assert taken(amqp, "compute") == [str(good)]
+    left = OutboxMessage.objects.get()
+    assert (left.task_id, left.refusals, left.leased_until) == (bad, 1, None)
+    assert left.last_refusal.startswith("unencodable, and no dead letter can be made of it")
 
 
 def test_messages_come_back_when_the_connection_breaks(amqp: Connection) -> None:
