@@ -7,7 +7,7 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-from contracts.errors import SettingsError, TopologyError
+from contracts.errors import SettingsError
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     os.environ.setdefault("PGAPPNAME", name)
     try:
         execute_from_command_line(sys.argv)
-    except (SettingsError, TopologyError) as error:
+    except SettingsError as error:
         sys.stderr.write(f"web cannot start: {error}\n")
         sys.exit(os.EX_CONFIG)
 
