@@ -114,7 +114,7 @@ def test_properties_that_cannot_be_read_stop_no_worker(
 def test_a_result_that_is_none_becomes_a_dead_letter_and_stops_no_other(
     stack: Stack, wire: Wire, user: Account, body: bytes
 ) -> None:
-    letter = intrude(stack, wire, body, "compute.run.success", exchange="warren.results")
+    letter = intrude(stack, wire, body, "compute.run.success", exchange="warren.results.compute")
     assert (letter["reason"], letter["queue"]) == ("malformed", "web.results")
     assert letter["detail"]
     assert user.job(user.submit("add", x=1, y=2), wait=30)["result"] == 3

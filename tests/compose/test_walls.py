@@ -118,10 +118,28 @@ def test_the_mailers_credentials_take_and_give_no_task(composition: Composition)
     checks = """
 print(refused(consume("compute")), refused(publish("warren.tasks", "compute.run")),
       refused(publish("", "compute")), refused(consume("web.results")),
-      refused(publish("warren.results", "compute.run.success")),
+      refused(publish("warren.results.compute", "compute.run.success")),
       refused(publish("celery.pidbox", "")), refused(consume("mailer")))
 """
     assert composition.python_in("mailer", BROKER + checks).split() == ["True"] * 6 + ["False"]
+
+
+def test_a_wall_stands_after_its_exchange_was_deleted_and_declared_again(
+    composition: Composition,
+) -> None:
+    delete = """
+from contracts import topology
+with Connection(open("/run/secrets/broker_url").read()) as connection:
+    connection.default_channel.exchange_delete("warren.results.compute")
+    topology.restore(connection)
+"""
+    composition.python_in("reconciler", BROKER + delete)
+    checks = """
+print(refused(publish("warren.results.compute", "compute.run.success")),
+      refused(publish("warren.results.compute", "mailer.send_email.success")),
+      refused(publish("warren.results.mailer", "mailer.test")))
+"""
+    assert composition.python_in("mailer", BROKER + checks).split() == ["True", "True", "False"]
 
 
 def test_flowers_credentials_take_nothing(composition: Composition) -> None:
@@ -137,7 +155,7 @@ def test_the_relay_reads_nothing_and_the_collector_writes_nothing(
 ) -> None:
     reads = 'print(*(refused(consume(q)) for q in ("mailer", "compute", "web.results")))'
     writes = """
-print(*(refused(publish(e, "compute.run")) for e in ("warren.tasks", "warren.results", "")))
+print(*(refused(publish(e, "compute.run")) for e in ("warren.tasks", "warren.results.compute", "")))
 """
     assert composition.python_in("relay", BROKER + reads).split() == ["True"] * 3
     assert composition.python_in("collector", BROKER + writes).split() == ["True"] * 3

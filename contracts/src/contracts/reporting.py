@@ -29,7 +29,7 @@ def report_interval(env: Environment) -> float:
 def teller(
     routing_key: str, interval: float, describe: Callable[[str], msgspec.Struct]
 ) -> type[bootsteps.StartStopStep]:
-    """Make a step of the consumer that tells web something over ``warren.results``.
+    """Make a step of the consumer that tells web something over the exchange of its results.
 
     Args:
         routing_key: also names the step.

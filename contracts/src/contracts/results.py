@@ -1,4 +1,4 @@
-"""What the workers send home over the exchange ``warren.results``."""
+"""What the workers send home, each over the exchange of its service's results."""
 
 from datetime import datetime
 from enum import StrEnum

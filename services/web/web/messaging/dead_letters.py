@@ -73,7 +73,10 @@ def describe(corpse: Corpse) -> DeadLetter:
         reason=storable_text(reason, 40),
         detail=storable_text(detail, LONGEST_DETAIL),
         task=_task(corpse.headers),
-        task_id=_task_id(corpse.headers),
+        # A result belongs to no task by its headers, which its worker may have made of anything.
+        task_id=None
+        if death.get("queue") == topology.WEB_RESULTS.name
+        else _task_id(corpse.headers),
         queue=storable_text(death.get("queue", "")),
         exchange=storable_text(death.get("exchange", corpse.exchange)),
         routing_key=storable_text(corpse.routing_key),

@@ -19,6 +19,7 @@ from amqp.exceptions import ChannelError, FrameSyntaxError, PreconditionFailed
 from amqp.serialization import dumps
 from kombu import Connection, Producer
 
+from contracts import topology
 from web.messaging.broker import ANSWER, connected, drained, keep_alive
 from web.messaging.models import OutboxMessage
 from web.messaging.publisher_app import CONTROL, app
@@ -74,7 +75,7 @@ class Publisher:
 
     def __enter__(self) -> "Publisher":
         with ExitStack() as opening:
-            self._connection: Connection = opening.enter_context(connected())
+            self._connection: Connection = opening.enter_context(connected(topology.OF_RELAY))
             self._amqp: Any = self._connection.connection
             self._amqp.on_blocked, self._amqp.on_unblocked = self._on_blocked, self._on_unblocked
             self._open_channels()

@@ -40,7 +40,7 @@ class Reconciler:
 
     def run(self) -> None:
         """Look and mend until told to stop. Raises one of BROKER_ERRORS or DATABASE_ERRORS."""
-        with connected(checked=False) as connection:
+        with connected() as connection:
             log.info("reconciler connected")
             while not self._stop:
                 self._show_life(connection)

@@ -22,7 +22,8 @@ LAST_CONFIRMS = 2.0  # seconds that a relay which is to stop waits for what it h
 def relay(stop: StopSignal, liveness: LivenessFile) -> None:
     """Publish what is due until told to stop.
 
-    Raises one of BROKER_ERRORS or DATABASE_ERRORS when a connection is lost, and TopologyError.
+    Raises one of BROKER_ERRORS or DATABASE_ERRORS when a connection is lost, and
+    MissingTopologyError.
     """
     with Publisher() as publisher, Listener(OUTBOX_CHANNEL) as listener:
         log.info("relay connected")

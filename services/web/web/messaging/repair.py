@@ -29,7 +29,7 @@ BATCH = 200  # letters of one transaction, which locks them and their jobs
 REQUEST_BUDGET = 10.0  # seconds that a request may take; clients and proxies wait longer
 MOST_REFUSALS = 100  # that a report lists
 # Where the relay may publish; another exchange, which a forged message may name, would hold it up.
-REPLAYABLE = {topology.TASKS.name, topology.RESULTS.name, ""}
+REPLAYABLE = {topology.TASKS.name, *(exchange.name for exchange in topology.RESULTS), ""}
 NOT_FOUND, HANDLED, NOT_REPLAYABLE = (
     "not_found",
     "dead_letter_handled",
@@ -177,6 +177,8 @@ def _address(letter: DeadLetter) -> tuple[str, str]:
     """Return exchange and routing key: a task of ours goes where its contract says."""
     if letter.task in TASKS and letter.exchange in (topology.TASKS.name, ""):
         return topology.TASKS.name, letter.task
+    if letter.exchange == topology.OLD_RESULTS:
+        return topology.results_name(letter.routing_key.partition(".")[0]), letter.routing_key
     return letter.exchange, letter.routing_key
 
 

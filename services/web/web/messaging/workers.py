@@ -1,4 +1,4 @@
-"""The workers that there are, as they report themselves over ``warren.results``."""
+"""The workers that there are, as they report themselves over the exchanges of results."""
 
 from collections.abc import Iterable
 from datetime import timedelta

@@ -130,7 +130,7 @@ def test_a_task_whose_message_waits_in_the_outbox_is_left_in_peace(staffed: Conn
 
 @pytest.mark.parametrize(
     ("exchange", "key"),
-    [("warren.tasks", "compute.run"), ("warren.results", "x"), ("warren.dead", "x")],
+    [("warren.tasks", "compute.run"), ("warren.results.compute", "x"), ("warren.dead", "x")],
 )
 def test_nothing_is_concluded_while_messages_wait(
     staffed: Connection, exchange: str, key: str
