@@ -1,6 +1,7 @@
 """Showing a message to an operator without the secrets that it may hold."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -21,7 +22,20 @@ SHOWN_HEADERS = {
     "x-first-death-queue", "x-first-death-reason", "x-first-death-exchange",
     "x-last-death-queue", "x-last-death-reason", "x-last-death-exchange",
 }  # fmt: skip
-DEATH = ("queue", "reason", "count", "time", "exchange", "routing-keys")
+
+
+class Death(msgspec.Struct, rename="kebab"):
+    """One entry of RabbitMQ's record of how a message died; whatever is left out is empty.
+
+    Source: https://www.rabbitmq.com/docs/dlx#effects
+    """
+
+    queue: str = ""
+    reason: str = ""
+    count: int = 0
+    time: str = ""
+    exchange: str = ""
+    routing_keys: list[str] = []
 
 
 def shown_arguments(letter: DeadLetter) -> dict[str, Any] | None:
@@ -58,14 +72,16 @@ def shown_headers(letter: DeadLetter) -> dict[str, Any]:
 
 
 def deaths(letter: DeadLetter) -> list[dict[str, Any]]:
-    """Return RabbitMQ's record of how the message died, latest first."""
+    """Return RabbitMQ's record of how the message died, latest first.
+
+    What it is not, because somebody has published a message with one of his own, is left out.
+    """
     recorded = letter.headers.get("x-death")
-    found = recorded if isinstance(recorded, list) else []
-    return [
-        {name.replace("-", "_"): death.get(name) for name in DEATH}
-        for death in found
-        if isinstance(death, dict)
-    ]
+    found = []
+    for entry in recorded if isinstance(recorded, list) else []:
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.structs.asdict(msgspec.convert(entry, Death)))
+    return found
 
 
 def subject(letter: DeadLetter) -> Model | None:

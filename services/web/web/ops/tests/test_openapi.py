@@ -21,6 +21,15 @@ from web.jobs.tests.factories import make_computation, make_job
 from web.messaging.tests.factories import corpse, save
 from web.ops.tests.server import Server
 
+# What is longer is refused by gunicorn itself, with a 414.
+SHORT_ADDRESSES = """
+from urllib.parse import urlencode
+import schemathesis
+
+@schemathesis.hook
+def filter_query(context, query):
+    return len(urlencode(query or {}, doseq=True)) < 3000
+"""
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -117,8 +126,10 @@ def test_every_answer_to_any_input_is_one_that_is_described(
     make_computation()
     job = make_job(ada, state="succeeded")
     given = {"jobs": job.pk, "dead-letters": save(corpse(job.pk)).pk}
+    (tmp_path / "hooks.py").write_text(SHORT_ADDRESSES)
     (tmp_path / "schemathesis.toml").write_text(
-        "\n".join(
+        'hooks = "hooks"\n'
+        + "\n".join(
             f'[[operations]]\ninclude-path-regex = "/{name}/"\nparameters = {{id = "{pk}"}}'
             for name, pk in given.items()
         )
@@ -137,5 +148,4 @@ def test_every_answer_to_any_input_is_one_that_is_described(
             ],
             cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
-    print(ended.stdout)
     assert ended.returncode == 0, ended.stdout
