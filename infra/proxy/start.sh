@@ -6,6 +6,7 @@ secrets=/run/secrets
 password=$(base64 <"$secrets/flower_basic_auth" | tr -d '\n')
 echo "proxy_set_header Authorization \"Basic $password\";" >/tmp/flower_password.conf
 
+echo "client_max_body_size ${JOB_SIZE_LIMIT}k;" >/tmp/body_size.conf
 : >/tmp/redirect.conf
 : >/tmp/strict_transport.conf
 if grep -q BEGIN "$secrets/tls_certificate"; then

@@ -37,14 +37,19 @@ def _service(composed: dict[str, Any]) -> dict[str, Any]:
     service["deploy"]["endpoint_mode"] = "dnsrr"  # addresses of containers, as Compose gives them
     once = composed.get("restart") == "no"
     service["deploy"]["restart_policy"] = {"condition": "on-failure" if once else "any"}
-    mounts = [{"type": "tmpfs", "target": path} for path in service.pop("tmpfs", [])]
-    service["volumes"] = service.get("volumes", []) + mounts
+    service["volumes"] = service.get("volumes", []) + [_tmpfs(m) for m in service.pop("tmpfs", [])]
     service["networks"] = list(service["networks"])
     for port in service.get("ports", []):
         port["published"] = int(port["published"])
         port.pop("host_ip", None)
         port["mode"] = "host"  # so that the proxy sees the client's address
     return service
+
+
+def _tmpfs(mount: str) -> dict[str, Any]:
+    path, _, size = mount.partition(":size=")
+    options = {"tmpfs": {"size": int(size.removesuffix("m")) * 2**20}} if size else {}
+    return {"type": "tmpfs", "target": path, **options}
 
 
 def _network(composed: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import select
+import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -17,6 +20,10 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 OPERATORS_PAGES = ("/flower/", "/flower/tasks", "/rabbitmq/", "/rabbitmq/api/overview", "/mails/")
 FORGED = "203.0.113.7"
 USES = "from web.accounts.models import RateUsage as R; print([*R.objects.values_list('key')])"
+THROUGH_THE_PROXY = """
+import urllib.request
+print(urllib.request.urlopen("http://proxy:8080/api/schema/", timeout=30).status)
+"""
 
 
 def test_nothing_but_the_proxy_publishes_a_port(composition: Composition) -> None:
@@ -111,11 +118,41 @@ def test_a_request_keeps_its_id_and_gets_one_if_it_has_none(visitor: httpx.Clien
 
 
 def test_a_body_that_is_too_large_is_refused_with_a_problem(visitor: httpx.Client) -> None:
-    answer = visitor.post("/api/v1/users", content=b"x" * (4 * 1024 * 1024 + 1))
+    answer = visitor.post("/api/v1/users", content=b"x" * (256 * 1024 + 1))
 
     assert answer.status_code == 413
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["code"] == "content_too_large"
+
+
+def test_bodies_half_sent_neither_fill_the_proxy_nor_lock_others_out(
+    composition: Composition, visitor: httpx.Client
+) -> None:
+    port = composition.ports["WEB_PORT"]
+    head = (
+        "POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-Number: {}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 262144\r\n\r\n"
+    )
+    with ExitStack() as opened:
+        clients = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(150)
+        ]
+        for number, client in enumerate(clients):
+            client.sendall(head.format(number).encode() + b" " * 200_000)
+        refused = wait_for("a refusal", lambda: refusals(clients))
+        assert b" 429 " in refused[0]
+        assert b"application/problem+json" in refused[0]
+        # From another address, such as this one of a container, all is as ever.
+        assert "200" in composition.run_in("web", "python", "-c", THROUGH_THE_PROXY)
+    wait_for("room again", lambda: visitor.get("/api/v1/jobs").status_code == 401)
+    [container] = composition.containers("proxy")
+    assert composition.inspect(container)["RestartCount"] == 0
+
+
+def refusals(clients: list[socket.socket]) -> list[bytes]:
+    """What those have been answered who have been answered at all."""
+    readable, _, _ = select.select(clients, [], [], 0)
+    return [client.recv(4096) for client in readable]
 
 
 def test_a_client_cannot_forge_its_address(composition: Composition, visitor: httpx.Client) -> None:
