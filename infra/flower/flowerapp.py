@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass
+from logging import getLogger
 
 from celery import Celery
 
@@ -35,7 +36,9 @@ class FlowerSettings:
                 example="http://user:password@localhost:15672/api/",
                 default="",
             ),
-            basic_auth=env.secret("FLOWER_BASIC_AUTH", example="operator:password", min_length=10),
+            basic_auth=env.parsed(
+                "FLOWER_BASIC_AUTH", _account, example="operator:password", placeholder=""
+            ),
             address=env.text("FLOWER_ADDRESS", example="0.0.0.0", default="127.0.0.1"),  # noqa: S104
             port=env.integer("FLOWER_PORT", default=5555, minimum=1),
             url_prefix=env.text("FLOWER_URL_PREFIX", example="flower", default=""),
@@ -48,6 +51,14 @@ class FlowerSettings:
         return found
 
 
+def _account(raw: str) -> str:
+    if len(raw) < 10:
+        raise ValueError("it must have at least 10 characters")
+    if not raw.isascii():  # Flower would answer each sign-in with 500
+        raise ValueError("user and password must be of ASCII characters alone")
+    return raw
+
+
 try:
     settings = FlowerSettings.read(Environment())
 except SettingsError as error:
@@ -56,6 +67,9 @@ except SettingsError as error:
 
 # Before Flower looks: Tornado adds a handler of its own only where there is none.
 logging.configure("flower", log_format=settings.log_format, level=settings.log_level)
+
+# Nobody has answered: as Flower starts, perhaps nobody listens yet, and who ends shows as offline.
+getLogger("flower.inspector").addFilter(lambda record: record.msg != "Inspect method %s failed")
 
 app = Celery("flower", broker=settings.broker_url)
 app.conf.update(

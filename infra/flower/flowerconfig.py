@@ -16,5 +16,6 @@ broker_api = settings.broker_api
 read_only = True
 inspect_timeout = 10_000.0  # milliseconds: a busy worker answers late
 max_tasks = 20_000
+purge_offline_workers = 300  # seconds: one that was scaled away does not stay for ever
 natural_time = False
 task_runtime_metric_buckets = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, float("inf")]

@@ -6,6 +6,8 @@ from uuid import UUID
 import msgspec
 from celery.exceptions import InvalidTaskError
 
+# What Flower shows as a task's name, such as ``compute.add``.
+SHADOW = r"\A[a-z]+\.[A-Za-z0-9_.-]{1,100}\Z"
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=10**9)]
 
 
@@ -29,7 +31,7 @@ class TaskHeaders(msgspec.Struct, frozen=True):
     deliveries: int | None = msgspec.field(name="x-delivery-count", default=None)
     deaths: list[dict[str, Any]] | None = msgspec.field(name="x-death", default=None)
     eta: None = None
-    shadow: None = None
+    shadow: Annotated[str, msgspec.Meta(pattern=SHADOW)] | None = None
     group: None = None
     stamped_headers: None = None
 

@@ -29,6 +29,6 @@ class Stranded:
         self._since = {request: self._since.get(request, now) for request in waiting}
         for request, since in self._since.items():
             if now - since > self._patience:
-                log.warning("task was not begun", task=request.name, task_id=request.id)
+                log.warning("task was not begun", task=request.type, task_id=request.id)
                 request.reject(requeue=True)
                 state.task_ready(request)

@@ -1,11 +1,13 @@
 """Names and payloads of the tasks that web asks the workers for."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from contracts.errors import MalformedMessageError
+from contracts.headers import SHADOW
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +44,13 @@ class TaskContract(Generic[P]):
 
     ``name`` is also the routing key; its first word names the service and so the queue.
     ``shown`` lists the payload fields that Flower and logs may show; all others are redacted.
+    ``kind`` is the field, if any, by which Flower names what ``name`` says too little of.
     """
 
     name: str
     payload: type[P]
     shown: frozenset[str]
+    kind: str = ""
 
     @property
     def service(self) -> str:
@@ -73,6 +77,14 @@ class TaskContract(Generic[P]):
         """Return keyword arguments with those hidden that may not be shown."""
         return {name: value if name in self.shown else "…" for name, value in arguments.items()}
 
+    def shadow(self, arguments: dict[str, Any]) -> str | None:
+        """Name a task for Flower, such as ``compute.add``; nothing if ``name`` says it all.
+
+        Nor if it would be more than a word: the field may come from a client.
+        """
+        shadow = f"{self.service}.{arguments[self.kind]}" if self.kind else ""
+        return shadow if re.search(SHADOW, shadow) else None
+
     def shown_arguments(self, arguments: dict[str, Any]) -> str:
         """Describe keyword arguments for Flower, without the fields that it may not show."""
         return repr(self.redact(arguments))[:1024]
@@ -80,6 +92,9 @@ class TaskContract(Generic[P]):
 
 SEND_EMAIL = TaskContract("mailer.send_email", SendEmail, frozenset({"email_id", "template"}))
 RUN_COMPUTATION = TaskContract(
-    "compute.run", RunComputation, frozenset({"job_id", "computation", "arguments"})
+    "compute.run",
+    RunComputation,
+    frozenset({"job_id", "computation", "arguments"}),
+    kind="computation",
 )
 TASKS = {contract.name: contract for contract in (SEND_EMAIL, RUN_COMPUTATION)}

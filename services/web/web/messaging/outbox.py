@@ -48,11 +48,13 @@ def send(
     """
     arguments = contract.encode(payload)
     soft, hard = time_limits or (None, None)
+    shadow = contract.shadow(arguments)
     message = app.amqp.create_task_message(
         str(task_id),
         contract.name,
         (),
         arguments,
+        shadow=shadow,
         retries=retries,
         argsrepr="()",
         kwargsrepr=contract.shown_arguments(arguments),
@@ -68,7 +70,7 @@ def send(
         headers=message.headers | {"request_id": request_id.current()},
         properties=_properties(message.properties),
         body=msgspec.json.encode(message.body),
-        sent_event=message.sent_event,
+        sent_event=message.sent_event | {"name": shadow or contract.name},
         available_at=available_at,
     )
 

@@ -4,11 +4,14 @@ import threading
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
+from celery.exceptions import InvalidTaskError
 from django.db import connection, transaction
 from django.utils import timezone
 
 from contracts.errors import MalformedMessageError
+from contracts.headers import require_task
 from contracts.tasks import RUN_COMPUTATION, SEND_EMAIL, RunComputation, SendEmail
 from web.messaging import outbox
 from web.messaging.models import OutboxMessage
@@ -60,6 +63,38 @@ def test_what_flower_may_not_show_is_not_in_the_headers() -> None:
     assert "planted-secret" not in shown
     assert "ada@example.org" not in shown
     assert b"planted-secret" in bytes(message.body)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("computation", "shadow"),
+    [
+        ("add", "compute.add"),
+        ("acme.count_words", "compute.acme.count_words"),
+        ("<b>add</b>", None),
+        ("add\n", None),
+        ("a" * 200, None),
+        ("", None),
+    ],
+)
+def test_flower_names_the_computation_and_shows_no_other_text(
+    computation: str, shadow: str | None
+) -> None:
+    payload = RunComputation(job_id="1", computation=computation, arguments={})
+    outbox.send(RUN_COMPUTATION, payload, task_id=uuid4())
+    message = OutboxMessage.objects.get()
+    assert message.headers["shadow"] == shadow
+    assert message.sent_event is not None
+    assert message.sent_event["name"] == (shadow or "compute.run")
+    assert (message.headers["task"], message.routing_key) == ("compute.run", "compute.run")
+    require_task(message.headers, msgspec.json.decode(message.body))
+
+
+@pytest.mark.parametrize("shadow", ["<b>add</b>", "compute.add\n", "compute." + "a" * 200, "add"])
+def test_a_worker_refuses_any_other_text_for_flower(shadow: str) -> None:
+    headers = {"id": str(uuid4()), "task": RUN_COMPUTATION.name, "shadow": shadow}
+    with pytest.raises(InvalidTaskError):
+        require_task(headers, [[], {}, {}])
 
 
 @pytest.mark.django_db
