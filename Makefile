@@ -46,8 +46,9 @@ soak: $(ENVIRONMENT) ## An hour of load: nothing may grow; ARGS='--minutes 10'
 
 secrets: ## Make the containers' passwords, once; ROTATE=name replaces one of them
 	@python3 infra/secrets/create_secrets.py secrets infra/rabbitmq/definitions.json $(ROTATE)
-	@grep -qs '^WARREN_ENVIRONMENT=' .env || ( \
-		umask 077; { test ! -s .env || echo; grep -E '^(WARREN_ENV|COMPOSE_)' .env.example; } >> .env)
+	@umask 077; grep -E '^(WARREN_ENV|COMPOSE_)' .env.example | while IFS= read -r line; do \
+		grep -qs "^$${line%%=*}=" .env || { \
+			test -z "$$(tail -c 1 .env 2>/dev/null)" || echo; echo "$$line"; } >> .env; done
 
 lint: $(ENVIRONMENT) ## Check format, style and types
 	@$(BIN)/ruff format --check

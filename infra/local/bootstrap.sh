@@ -47,7 +47,7 @@ python=$(find_python)
     'Install it (on Debian 12 or Ubuntu 24.04: apt-get install python3), or use Docker:' \
     'docker compose up --wait'
 case $version in
-    *[!0-9.]*) fail "not a version of uv: $version" ;;
+    *[!0-9.]* | [!0-9]* | *..*) fail "not a version of uv: $version" ;;
 esac
 
 # Relative to the checkout, so that what is removed here lies in it, whatever its path is.

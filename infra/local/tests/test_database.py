@@ -1,7 +1,15 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import psycopg
 import pytest
 
-from local.database import Database
+from local import packages
+from local.database import Database, DatabaseSettings, Role
+from local.ports import free_ports
+
+PACKAGES = Path(__file__).parents[3] / ".local/packages"
 
 
 @pytest.fixture
@@ -80,3 +88,20 @@ def test_a_database_can_be_copied_from_a_template(database: Database) -> None:
         assert connection.execute("SELECT id FROM content").fetchone() == (1,)
         database.drop_database("copy")  # although somebody is connected
     database.drop_database("original")
+
+
+def test_unpacked_programs_run_from_any_path(tmp_path: Path) -> None:
+    odd = '$HOME `id` "it\'s" \\ Zoë'
+    installed = packages.postgresql(PACKAGES, print)
+    version, usr = installed.programs.parent, installed.programs.parents[3]
+    for kind in ("lib", "share"):
+        files = Path(kind, "postgresql", version.name)
+        shutil.copytree(usr / files, tmp_path / odd / files)
+    programs = replace(installed, programs=tmp_path / odd / installed.programs.relative_to(usr))
+    settings = DatabaseSettings(tmp_path / f"{odd} data", free_ports(1)[0], (Role("one", "x"),))
+    database = Database(settings, programs)
+    try:
+        database.start()
+        connect(settings.url("one")).close()
+    finally:
+        database.stop()

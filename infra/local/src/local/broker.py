@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from local import broker_node
 from local.broker_node import DISK_LIMIT, MEMORY_LIMIT, BrokerSettings
 from local.daemon import Daemon
 from local.errors import LocalError
+from local.plain_path import plain_path
 from local.programs import RabbitMQ
 
 START_SECONDS = 90.0
@@ -24,7 +26,7 @@ class Broker:
     """One RabbitMQ node under one directory, with its own ports, cookie and epmd."""
 
     def __init__(self, settings: BrokerSettings, programs: RabbitMQ) -> None:
-        self.settings = settings
+        self.settings = settings = replace(settings, directory=plain_path(settings.directory))
         self._programs = programs
         self._environment = broker_node.environment(settings, programs)
         self._epmd = Daemon("epmd", settings.directory)

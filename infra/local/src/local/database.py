@@ -3,9 +3,12 @@
 import os
 import pwd
 import secrets
+import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -160,17 +163,34 @@ class Database:
         write_secret(self._superuser_file, secrets.token_urlsafe(32))
         if os.geteuid() == 0:
             os.chown(self.data, _owner().pw_uid, _owner().pw_gid)
-        command = [
-            *_as_owner(),
-            *(f"{self._programs.programs}/initdb", "--pgdata", f"{self.data}"),
-            *("--username", SUPERUSER, "--pwfile", f"{self._superuser_file}"),
-            *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"),
-        ]
-        result = subprocess.run(
-            command, env=self._environment, cwd="/", capture_output=True, text=True, check=False
-        )
+        with self._initdb() as initdb:
+            command = [
+                *(*_as_owner(), str(initdb), "--pgdata", f"{self.data}"),
+                *("--username", SUPERUSER, "--pwfile", f"{self._superuser_file}"),
+                *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"),
+            ]
+            result = subprocess.run(
+                command, env=self._environment, cwd="/", capture_output=True, text=True, check=False
+            )
         if result.returncode:
             raise LocalError(f"PostgreSQL could not make its files:\n{result.stderr.strip()}")
+
+    @contextmanager
+    def _initdb(self) -> Iterator[Path]:
+        """The program, which gives its own real path to a shell, in double quotes.
+
+        If that path does not bear it, a copy serves; the server itself does not ask a shell.
+        """
+        initdb = self._programs.programs / "initdb"
+        if not set('"$`\\') & set(str(initdb.resolve())):
+            yield initdb
+            return
+        version, usr = initdb.parents[1], initdb.parents[4]  # usr/lib/postgresql/<version>/bin
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in ("lib", "share"):
+                files = Path(kind, "postgresql", version.name)
+                shutil.copytree(usr / files, folder / files)
+            yield folder / initdb.relative_to(usr)
 
     def _check_owner(self) -> None:
         holder = self.data.stat().st_uid

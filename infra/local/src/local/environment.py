@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from local.plain_path import plain_path
 from local.settings import Settings
 
 # Taken over from the terminal: what the programs need to run at all, and what a person may set.
@@ -27,7 +28,7 @@ def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict
         },
         **{name: str(port) for name, port in settings.ports.items()},
         # So that `python`, `celery` and `gunicorn` in the Procfile are the locked ones.
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{plain_path(Path(sys.executable).parent)}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",
         "BROKER_URL": settings.broker.url(),
         "RABBITMQ_MANAGEMENT_URL": settings.broker.management_url,

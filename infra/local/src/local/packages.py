@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from local.apt import Apt, Report
 from local.errors import LocalError
+from local.plain_path import plain_path
 from local.programs import (
     PostgreSQL,
     RabbitMQ,
@@ -84,6 +85,7 @@ def _obtain(
     report: Report,
     unpack: bool,
 ) -> Programs:
+    folder = plain_path(folder)
     found = (None if unpack else find(SYSTEM)) or find(folder)
     if found is None:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,170 @@
+"""Every target of the Makefile in a checkout whose path no shell would take unquoted."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from local.ports import free_ports
+from local.settings import PORTS
+
+CHECKOUT = Path(__file__).parents[3]
+# Before the space stands the name of a folder beside it, which must outlive everything.
+ODD = 'Documents of "Zoë\'s" $HOME: a; rm -rf * & `id` \\ #'
+MADE_HERE = {".git", ".venv", ".local", ".env", "secrets"}
+PATIENCE = 90
+# These do what another does, or take minutes, or want the network.
+NOT_TRIED = {"demo", "coverage", "lint", "lock"}
+Make = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A fresh checkout, whose downloads are those of this one."""
+    (tmp_path / "Documents").mkdir()
+    (tmp_path / "Documents/kept").write_text("precious")
+    root = tmp_path / ODD / "warren"
+    shutil.copytree(CHECKOUT, root, symlinks=True, ignore=made_here)
+    for name in ("packages", *(path.name for path in (CHECKOUT / ".local").glob("uv-*"))):
+        if (CHECKOUT / ".local" / name).exists():
+            shutil.copytree(
+                CHECKOUT / ".local" / name, root / ".local" / name, symlinks=True,
+                copy_function=link_or_copy,
+            )  # fmt: skip
+    return root
+
+
+def made_here(folder: str, names: list[str]) -> set[str]:
+    return {"__pycache__"} | (MADE_HERE if folder == str(CHECKOUT) else set())
+
+
+def link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Ports of its own, and nothing of the `make` or pytest that may run this test."""
+    foreign = ("MAKE", "MFLAGS", "PYTEST", "COV_", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    return {**kept, **ports}
+
+
+@pytest.fixture
+def make(checkout: Path, environment: dict[str, str]) -> Make:
+    """Run `make` there, with its words as they are typed."""
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["make", *words], cwd=checkout, env=environment, capture_output=True, text=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+
+    assert "Installed" in run("env", "UV_COMPILE_BYTECODE=0").stderr
+    return run
+
+
+def test_every_target_works_whatever_the_path_is(checkout: Path, make: Make) -> None:
+    """A status of make's, and what is said; `make` ends with 2 if a command did not end with 0."""
+    few = "ARGS=-p no:randomly -n 0 -q infra/local/tests/test_restarts.py"
+    (checkout / ".env").write_text("COMPOSE_PROFILES=dev")  # without an end of its line
+    expected: dict[tuple[str, ...], tuple[int, str]] = {
+        ("help",): (0, "make up  "),
+        ("secrets",): (0, ""),
+        ("secrets", "ROTATE=flower_password"): (0, ""),
+        ("env",): (0, f"settings are in {re.escape(str(checkout))}"),
+        ("status",): (0, "does not run"),
+        ("down",): (0, "does not run"),
+        ("logs",): (2, "no logs yet"),
+        ("scale", "compute=2"): (2, "`make up` first"),
+        ("admin",): (2, "`make up` first"),
+        ("doctor",): (2, "`make up` first"),
+        ("run", "ARGS=--alone python services/web/manage.py check"): (0, "no issues"),
+        ("format",): (0, ""),
+        ("test", few): (0, "passed"),
+        ("test-compose", "ARGS=--collect-only -q"): (0, "tests/compose"),
+        ("faults", "ARGS=--list"): (0, "RabbitMQ"),
+        ("soak", "ARGS=--help"): (0, "--minutes"),
+        ("clean",): (0, "Removed"),
+    }
+    for words, (status, said) in expected.items():
+        ended = make(*words)
+        assert ended.returncode == status, f"{words}: {ended.stdout}{ended.stderr}"
+        assert re.search(said, ended.stdout + ended.stderr), f"{words}: {ended.stdout}"
+        assert "Traceback" not in ended.stderr
+    targets = set(
+        re.findall(r"^([a-z-]+):.*## ", (checkout / "Makefile").read_text(), re.MULTILINE)
+    )
+    assert targets == {words[0] for words in expected} | NOT_TRIED | {"up"}
+    assert not (checkout / ".local").exists()
+    assert not (checkout / ".venv").exists()
+    assert (checkout / "../../Documents/kept").read_text() == "precious"
+    names = [line.partition("=")[0] for line in (checkout / ".env").read_text().splitlines()]
+    assert [names.count(name) for name in ("COMPOSE_PROFILES", "WARREN_ENVIRONMENT")] == [1, 1]
+
+
+def test_everything_runs_whatever_the_path_is(
+    checkout: Path, make: Make, environment: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "up.log"
+    with log.open("w") as output:
+        up = subprocess.Popen(
+            ["make", "up"], cwd=checkout, env=environment, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while "Warren is up." not in log.read_text():
+            assert up.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        assert make("scale", "compute=2").stdout == "compute: 2\n"
+        with (checkout / "Procfile").open("a") as procfile:
+            procfile.write("extra: exec sleep 1000\n")
+        assert "no process 'extra'" in make("scale", "extra=1").stderr
+        assert "already runs" in make("up").stderr
+        assert re.search(r"compute +2\n", make("status").stdout)
+        assert make("run", "ARGS=python services/web/manage.py dead_letters list").returncode == 0
+        assert (checkout / ".local/log/web.1.log").exists()
+        assert up.poll() is None
+        assert "Warren is stopped." in make("down").stdout
+        assert up.wait(timeout=PATIENCE) == 0, log.read_text()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(up.pid, signal.SIGTERM)
+            up.wait(timeout=PATIENCE)
+
+
+def test_getting_uv_removes_nothing_but_its_own(
+    checkout: Path, environment: dict[str, str]
+) -> None:
+    shutil.rmtree(checkout / ".local")
+    for name in ("mails", "uv-0.0.1", "uv-0.0.1-mine"):
+        (checkout / ".local" / name).mkdir(parents=True)
+        (checkout / ".local" / name / "kept").touch()
+    script = str(checkout / "infra/local/bootstrap.sh")
+
+    def get(version: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [script, version], cwd=folder, env={**environment, "PIP_NO_INDEX": "1"},
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+
+    for version in ("../mails", "0.0.1 mails", "*", "..", "."):
+        assert get(version, checkout).returncode == 1
+    ended = get("0.0.1", checkout.parent)
+    assert "pip could not install uv 0.0.1" in ended.stderr
+    kept = {str(path.relative_to(checkout / ".local")) for path in checkout.rglob(".local/*/kept")}
+    assert kept == {"mails/kept", "uv-0.0.1-mine/kept"}
+    assert (checkout / "../../Documents/kept").read_text() == "precious"
