@@ -3,6 +3,7 @@
 from typing import Any
 
 from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
@@ -23,6 +24,18 @@ class TokenScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]
     """How a token is sent; drf-spectacular finds it by being defined."""
 
     target_class = "web.accounts.authentication.TokenAuthentication"
+
+
+class RequestExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """What else a body may hold: nothing."""
+
+    target_class = "web.parsing.RequestSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        """Describe a body."""
+        described = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return described | {"additionalProperties": False}
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):

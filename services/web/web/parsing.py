@@ -1,10 +1,11 @@
 """JSON bodies, with everything refused that is JSON but can be neither stored nor sent on."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
 
 import msgspec
-from rest_framework.exceptions import ParseError
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 
 DEEPEST = 100  # levels
@@ -32,6 +33,25 @@ class StrictJSONParser(JSONParser):
         except (msgspec.DecodeError, ValueError) as error:
             raise ParseError(f"JSON parse error - {error}") from error
         return data
+
+
+class RequestSerializer(serializers.Serializer[Any]):
+    """The fields of a body, of which each has to be known: another may have been meant."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Take the body. Raises ValidationError."""
+        names = (
+            [name for name in data if name not in self.fields] if isinstance(data, Mapping) else []
+        )
+        message = f"There is no such field; there is {', '.join(self.fields)}."
+        errors = {name: [serializers.ErrorDetail(message, "unknown")] for name in names}
+        try:
+            values = super().to_internal_value(data)
+        except ValidationError as error:
+            raise ValidationError(cast("dict[str, Any]", error.detail) | errors) from error
+        if errors:
+            raise ValidationError(errors)
+        return values
 
 
 def levels(document: Any) -> Iterator[list[Any]]:

@@ -1,9 +1,11 @@
 """Addresses of web."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.permissions import AllowAny
+from rest_framework.routers import APIRootView
 
 from web.accounts import pages
 from web.ops import views
@@ -14,8 +16,26 @@ api = [
     path("", include("web.jobs.urls")),
     path("", include("web.messaging.urls")),
 ]
+# What a person may type; a program that posts to them is told that they are none.
+index = APIRootView.as_view(
+    api_root_dict={
+        "registration": "registration",
+        "token": "token",
+        "me": "me",
+        "computations": "computation-list",
+        "jobs": "job-list",
+        "mails": "mail-list",
+        "documentation": "docs",
+        "description": "schema",
+    },
+    permission_classes=[AllowAny],
+    authentication_classes=[],
+)
+to_slash = RedirectView.as_view(url="/%(address)s/", http_method_names=["get", "head"])
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
+    re_path("^(?P<address>api/v1|api/docs|api/schema|admin)$", to_slash),
+    path("api/v1/", index),
     path("api/v1/", include(api)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="docs"),

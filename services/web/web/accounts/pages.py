@@ -48,7 +48,7 @@ class VerificationPage(Page):
 
     def submit(self, request: HttpRequest) -> HttpResponse:
         """Verify."""
-        form = KeySerializer(data=request.POST)
+        form = KeySerializer(data={"key": request.POST.get("key", "")})
         if not form.is_valid():
             return show(request, "invalid", 400)
         try:
@@ -69,7 +69,7 @@ class ResendPage(Page):
 
     def submit(self, request: HttpRequest) -> HttpResponse:
         """Send it, telling nobody whether the address is known."""
-        form = EmailSerializer(data=request.POST)
+        form = EmailSerializer(data={"email": request.POST.get("email", "")})
         if not form.is_valid():
             return show(request, "resend", 400, email=request.POST.get("email", ""), wrong=True)
         registration.resend(form.validated_data["email"])

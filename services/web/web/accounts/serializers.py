@@ -10,6 +10,7 @@ from rest_framework.fields import get_error_detail
 
 from contracts.addresses import LONGEST, InvalidAddressError, canonical
 from web.accounts.models import User
+from web.parsing import RequestSerializer
 
 LONGEST_PASSWORD = 256  # characters: hashing a megabyte would be an attack
 
@@ -45,14 +46,14 @@ class AddressField(serializers.EmailField):
             raise serializers.ValidationError(str(error), code="invalid") from error
 
 
-class CredentialsSerializer(serializers.Serializer[Any]):
+class CredentialsSerializer(RequestSerializer):
     """Address and password."""
 
     email = serializers.CharField(max_length=254)
     password = PasswordField()
 
 
-class RegistrationSerializer(serializers.Serializer[Any]):
+class RegistrationSerializer(RequestSerializer):
     """Address and password of a new account."""
 
     email = AddressField()
@@ -67,7 +68,7 @@ class RegistrationSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-class EmailSerializer(serializers.Serializer[Any]):
+class EmailSerializer(RequestSerializer):
     """An address."""
 
     email = AddressField()
@@ -80,7 +81,7 @@ class AcceptedSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
-class KeySerializer(serializers.Serializer[Any]):
+class KeySerializer(RequestSerializer):
     """The key of a verification mail."""
 
     key = serializers.CharField(max_length=200, write_only=True)
@@ -100,7 +101,7 @@ class TokensSerializer(serializers.Serializer[Any]):
     refresh = serializers.CharField()
 
 
-class RefreshSerializer(serializers.Serializer[Any]):
+class RefreshSerializer(RequestSerializer):
     """A refresh token."""
 
     refresh = serializers.CharField(max_length=2000)

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from web.jobs.models import Computation, Job
+from web.parsing import RequestSerializer
 
 
 class ProgressSerializer(serializers.Serializer[Any]):
@@ -53,7 +54,7 @@ class ArgumentsField(serializers.JSONField):
     """A JSON object; its properties follow the computation's own schema."""
 
 
-class SubmissionSerializer(serializers.Serializer[Any]):
+class SubmissionSerializer(RequestSerializer):
     """A request to compute something."""
 
     computation = serializers.CharField(max_length=200)

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from web.messaging import redaction
 from web.messaging.models import DeadLetter
+from web.parsing import RequestSerializer
 
 OBJECT = {"type": "object", "additionalProperties": {}}
 LARGEST_ID = 2**63 - 1
@@ -102,7 +103,7 @@ class DeadLetterDetailSerializer(DeadLetterSerializer):
         }
 
 
-class SelectionSerializer(serializers.Serializer[Any]):
+class SelectionSerializer(RequestSerializer):
     """Which letters: by number, or all that wait and died of a reason."""
 
     ids = serializers.ListField(

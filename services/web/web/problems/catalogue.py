@@ -24,7 +24,9 @@ MEANINGS = {
     "parse_error": "The body is not JSON.",
     "permission_denied": "The token is right, but does not allow this.",
     "throttled": "Too many requests; Retry-After says when the next is welcome.",
-    "token_not_valid": "The token has expired or was not made here: sign in again.",
+    "token_not_valid": "The token has expired or was not made here. POST "
+    "/api/v1/auth/token/refresh makes another of a refresh token, POST /api/v1/auth/token of an "
+    "address and a password.",
     "too_many_unfinished_jobs": "Too many of your jobs are queued or running. Wait until some have "
     "ended, or cancel some, then repeat the request.",
     "unavailable": "A part of the service is away. Repeat the request after Retry-After seconds.",

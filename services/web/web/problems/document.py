@@ -37,10 +37,11 @@ def _summary(error: APIException, errors: list[dict[str, str]]) -> tuple[str, st
     if errors:
         first = errors[0]
         return f"{first['field']}: {first['detail']}".removeprefix(": "), INVALID
-    # simplejwt's errors hold a dictionary with a detail and a code of their own.
+    # simplejwt's errors hold a dictionary with a detail, which names no way out, and a code.
     detail: Any = error.detail
     if isinstance(detail, dict):
-        return str(detail["detail"]), str(detail["code"])
+        code = str(detail["code"])
+        return MEANINGS.get(code, str(detail["detail"])), code
     return str(detail), str(error.get_codes())
 
 

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -56,7 +56,10 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that Django itself refuses, for instance for its Host header."""
     if not is_api(request):
         return defaults.bad_request(request, exception)
-    return answer(exceptions.ParseError("The request is not acceptable.", "bad_request"), request)
+    detail = "The request is not acceptable."
+    if isinstance(exception, DisallowedHost):
+        detail = "The server does not answer under this name; ALLOWED_HOSTS lists those it has."
+    return answer(exceptions.ParseError(detail, "bad_request"), request)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -54,6 +54,15 @@ def test_wrong_fields_are_named_one_by_one() -> None:
     ]
 
 
+def test_a_field_that_is_not_known_is_named_with_those_that_are() -> None:
+    body = {"email": "ada@example.org", "password": "correct horse battery", "passwort": "x"}
+    [error] = check(post(json.dumps(body)), 400, "invalid")["errors"]
+    assert error == {
+        "field": "passwort", "code": "unknown",
+        "detail": "There is no such field; there is email, password.",
+    }  # fmt: skip
+
+
 def test_a_body_that_is_no_object_is_an_error_of_the_whole() -> None:
     problem = check(post("[1]"), 400, "invalid")
     assert [error["field"] for error in problem["errors"]] == [""]
@@ -209,7 +218,26 @@ def test_people_get_a_page_instead() -> None:
 
 
 def test_a_wrong_host_is_refused() -> None:
-    check(Client().get("/api/v1/users/me", headers={"host": "evil.example"}), 400, "bad_request")
+    answer = Client().get("/api/v1/users/me", headers={"host": "evil.example"})
+    assert "ALLOWED_HOSTS" in check(answer, 400, "bad_request")["detail"]
+
+
+def test_a_token_that_is_not_valid_is_told_how_to_get_another() -> None:
+    answer = Client().get("/api/v1/users/me", headers={"authorization": "Bearer e30.e30.e30"})
+    assert "POST /api/v1/auth/token/refresh" in check(answer, 401, "token_not_valid")["detail"]
+
+
+@pytest.mark.parametrize("address", ["/api/v1", "/api/docs", "/api/schema", "/admin"])
+def test_an_address_is_found_without_its_last_slash(address: str) -> None:
+    answer = Client().get(address)
+    assert (answer.status_code, answer["Location"]) == (302, f"{address}/")
+    assert Client().post(address).status_code == 405
+
+
+def test_the_index_leads_to_all_there_is() -> None:
+    found = Client().get("/api/v1/").json()
+    assert found["jobs"] == "http://testserver/api/v1/jobs"
+    assert {Client().get(address).status_code for address in found.values()} == {200, 401, 405}
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(settings: Settings) -> None:
