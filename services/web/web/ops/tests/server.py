@@ -40,7 +40,7 @@ class Server:
                 env=environment(WEB_PORT=str(port), **changes),
                 stderr=stderr,
             )
-        self._http = httpx.Client(
+        self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE
         )
         until(self.answers)
@@ -53,24 +53,31 @@ class Server:
             return False
 
     def get(self, path: str) -> httpx.Response:
-        return self._http.get(path)
+        return self.http.get(path)
 
     def post(self, path: str, headers: dict[str, str]) -> httpx.Response:
-        return self._http.post(path, content=b"{}", headers=headers)
+        return self.http.post(path, content=b"{}", headers=headers)
 
     def memory(self) -> float:
         """Memory of all processes in MiB, which share what they have in common."""
+        return self._sum("smaps_rollup", "Pss:")
+
+    def peak(self) -> float:
+        """Memory in MiB that all processes had at most, as if they had nothing in common."""
+        return self._sum("status", "VmHWM:")
+
+    def _sum(self, file: str, field: str) -> float:
         parent = str(self.process.pid)
         children = (
             Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
         )
-        rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in (parent, *children)]
-        lines = [line for each in rollups for line in each.splitlines() if line.startswith("Pss:")]
+        texts = [Path(f"/proc/{pid}/{file}").read_text() for pid in (parent, *children)]
+        lines = [line for text in texts for line in text.splitlines() if line.startswith(field)]
         return sum(int(line.split()[1]) for line in lines) / 1024
 
     def register(self, number: int = 0) -> httpx.Response:
         account = {"email": f"ada.{number}@example.org", "password": "correct horse battery"}
-        return self._http.post("/api/v1/users", json=account)
+        return self.http.post("/api/v1/users", json=account)
 
     def reaches_the_database(self) -> bool:
         return bool(self.get("/readyz").json()["checks"]["database"] == "ok")
@@ -82,6 +89,6 @@ class Server:
         self.stop()
 
     def stop(self) -> int:
-        self._http.close()
+        self.http.close()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)

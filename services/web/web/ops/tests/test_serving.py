@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from rest_framework_simplejwt.tokens import AccessToken
 
 from local import packages
 from local.database import Database
 from local.ports import free_ports
 from local.settings import Settings
+from web.jobs.tests.factories import make_computation, make_job, make_user
 from web.ops.tests.server import FOLDER, PATIENCE, Server, environment, until
 
 PACKAGES = FOLDER.parents[1] / ".local" / "packages"
@@ -75,6 +77,37 @@ def test_a_burst_of_registrations_takes_little_memory(
     assert {answer.status_code for answer in answers} == {202}
     # Thirty-two threads would hash in 608 MiB, and each keep its own.
     assert grown < 120, f"{grown:.0f} MiB more than before"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_largest_jobs_many_at_a_time_leave_room_in_the_container(
+    installation: Settings, tmp_path: Path
+) -> None:
+    url = installation.database.url("warren", connection.settings_dict["NAME"])
+    ada = make_user()
+    make_computation("echo", arguments_schema={"type": "object"}, result_schema={})
+    headers = {"Authorization": f"Bearer {AccessToken.for_user(ada)}"}
+    largest = ["x" * 62] * 3_900  # a little less than 256 KiB
+    jobs = [make_job(ada, state="succeeded", result=largest) for _ in range(50)]
+    body = {"computation": "echo", "arguments": {"values": largest}}
+    with (
+        Server(tmp_path / "log", DATABASE_URL=url, WEB_WORKERS="2") as server,
+        ThreadPoolExecutor(32) as clients,
+    ):
+
+        def ask(number: int) -> list[int]:
+            job = jobs[number % len(jobs)]
+            answers = (
+                server.http.get(f"/api/v1/jobs/{job.id}", headers=headers),
+                server.http.get("/api/v1/jobs?page_size=200", headers=headers),
+                server.http.post("/api/v1/jobs", json=body, headers=headers),
+            )
+            return [answer.status_code for answer in answers]
+
+        codes = list(clients.map(ask, range(150)))
+        peak = server.peak()
+    assert codes == [[200, 200, 202]] * 150
+    assert peak < 700, f"{peak:.0f} of 768 MiB"
 
 
 @pytest.mark.django_db(transaction=True)
