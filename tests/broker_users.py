@@ -12,7 +12,6 @@ from .management import RIGHTS, Management
 from .process import CHECKOUT
 
 DEFINITIONS = CHECKOUT / "infra/rabbitmq/definitions.json"
-PROPERTIES = ("type", "durable", "auto_delete", "internal", "arguments")
 
 
 def create(settings: BrokerSettings, management: Management, vhost: str) -> dict[str, str]:
@@ -24,28 +23,17 @@ def create(settings: BrokerSettings, management: Management, vhost: str) -> dict
         name, password = f"{user['name']}.{suffix}", secrets.token_urlsafe(16)
         management.put(f"users/{name}", {"password": password, "tags": ",".join(user["tags"])})
         addresses[user["name"]] = replace(settings, user=name, password=password).url(vhost)
-    for exchange in definitions["exchanges"]:  # which the topic permissions below need
-        properties = {name: exchange[name] for name in PROPERTIES}
-        management.put(f"exchanges/{place}/{exchange['name']}", properties)
     for grant in definitions["permissions"]:
         rights = {right: grant[right] for right in RIGHTS}
         management.put(f"permissions/{place}/{grant['user']}.{suffix}", rights)
-    for grant in definitions["topic_permissions"]:
-        topics = {name: grant[name] for name in ("exchange", "write", "read")}
-        management.put(f"topic-permissions/{place}/{grant['user']}.{suffix}", topics)
     return addresses
 
 
 def accounts(management: Management) -> dict[str, Any]:
     """Take down all users, with hashed passwords, and what they may do in the vhost."""
     definitions = management.get("definitions")
-    found = {
-        part: [each for each in definitions[part] if each["vhost"] == management.vhost]
-        for part in ("exchanges", "permissions", "topic_permissions")
-    }
-    restricted = {grant["exchange"] for grant in found["topic_permissions"]}
-    found["exchanges"] = [each for each in found["exchanges"] if each["name"] in restricted]
-    return {"users": definitions["users"], **found}
+    granted = [each for each in definitions["permissions"] if each["vhost"] == management.vhost]
+    return {"users": definitions["users"], "permissions": granted}
 
 
 def restore(management: Management, known: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from contracts.topology import SERVICES
 from local.broker import Broker
 from local.database import Database
 from local.environment import process_environment
@@ -88,6 +89,8 @@ class Stack:
         self.reconciler = process("reconciler", says("reconciler connected"))
         self.mailer = process("mailer", says(" ready."))
         self.compute = process("compute", says(" ready."))
+        others = sorted({*SERVICES} - {"mailer", "compute"})
+        self.other_workers = [process(name, says(" ready.")) for name in others]
         self.flower = process("flower", lambda _: answers(f"{settings.flower_url}/healthcheck"))
 
     def _broker_users(self) -> dict[str, str]:
@@ -101,7 +104,8 @@ class Stack:
     @property
     def plain(self) -> tuple[Process, ...]:
         """The processes that every test may rely on."""
-        return self.web, self.relay, self.collector, self.reconciler, self.mailer, self.compute
+        workers = (self.mailer, self.compute, *self.other_workers)
+        return self.web, self.relay, self.collector, self.reconciler, *workers
 
     def start(self) -> None:
         """Start everything but Flower."""

@@ -1,6 +1,5 @@
 """RabbitMQ's settings and users of the containers, on the RabbitMQ of this machine."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ import httpx
 import pytest
 from kombu import Connection
 
-from contracts import topology
 from local import broker_node, packages
 from local.broker import Broker
 from local.ports import free_ports
@@ -54,26 +52,6 @@ def node(
     started.launch()
     yield started
     started.stop()
-
-
-def test_the_exchanges_of_topic_permissions_are_defined_as_the_topology_declares_them() -> None:
-    definitions = json.loads((RABBITMQ / "definitions.json").read_text())
-    declared = [
-        {
-            "name": exchange.name,
-            "vhost": "warren",
-            "type": exchange.type,
-            "durable": exchange.durable,
-            "auto_delete": exchange.auto_delete,
-            "internal": False,
-            "arguments": exchange.arguments or {},
-        }
-        for exchange in topology.EXCHANGES
-        if exchange.name in {grant["exchange"] for grant in definitions["topic_permissions"]}
-    ]
-
-    assert declared
-    assert definitions["exchanges"] == declared
 
 
 def test_rabbitmq_takes_the_configuration_and_the_users(node: Broker, secrets: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_running_job_stops_and_its_slot_works_on(
 def test_a_cancelled_job_stays_cancelled_when_its_result_comes_all_the_same(
     healed: Stack, wire: Wire, user: Account, gate: Gate
 ) -> None:
-    results = wire.spy("warren.results")
+    results = wire.spy_results()
     healed.collector.stop()
     job_id = user.submit("hold", **gate.arguments)
     gate.await_runs()

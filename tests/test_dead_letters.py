@@ -114,7 +114,7 @@ def test_properties_that_cannot_be_read_stop_no_worker(
 def test_a_result_that_is_none_becomes_a_dead_letter_and_stops_no_other(
     stack: Stack, wire: Wire, user: Account, body: bytes
 ) -> None:
-    letter = intrude(stack, wire, body, "compute.run.success", exchange="warren.results")
+    letter = intrude(stack, wire, body, "compute.run.success", exchange="warren.results.compute")
     assert (letter["reason"], letter["queue"]) == ("malformed", "web.results")
     assert letter["detail"]
     assert user.job(user.submit("add", x=1, y=2), wait=30)["result"] == 3
@@ -146,3 +146,24 @@ def test_a_mail_whose_message_went_wrong_is_marked_as_failed(healed: Stack, wire
         lambda: healed.rows(query, mail["id"]), lambda rows: rows[0]["state"] == "failed", "failure"
     )
     assert "no mail template 'no_such_template'" in failed["answer"]
+    [letter] = healed.rows("SELECT detail FROM messaging_deadletter WHERE task_id = %s", mail["id"])
+    assert letter["detail"] == failed["answer"]
+
+
+def test_an_operator_practises_on_a_letter_of_a_mail_that_is_never_sent(healed: Stack) -> None:
+    told = healed.manage("dead_letters", "practise", check=True).stdout
+
+    def waiting() -> list[str]:
+        listed = healed.manage("dead_letters", "list", "--task", "mailer.send_email", check=True)
+        return [line for line in listed.stdout.splitlines() if "'practise'" in line]
+
+    [line] = healed.poll(waiting, bool, "letter")
+    number = line.split()[0]
+    assert "there is no mail template 'practise'" in line
+    shown = healed.manage("dead_letters", "show", number, check=True).stdout
+    assert [word for word in shown.split() if word in told], "the mail's id"
+    assert healed.manage("dead_letters", "replay", number, check=True).stdout == "1 replayed\n"
+    [again] = healed.poll(waiting, bool, "letter once more")
+    number = again.split()[0]
+    assert healed.manage("dead_letters", "discard", number, check=True).stdout == "1 discarded\n"
+    assert not waiting()

@@ -35,6 +35,7 @@ def _tidy(stack: Stack) -> None:
     for leftover in (
         "DELETE FROM messaging_deadletter",
         "DELETE FROM messaging_worker",
+        "DELETE FROM messaging_processlife",
         "UPDATE jobs_job SET state = 'failed' WHERE state IN ('queued', 'running')",
         "UPDATE mail_email SET state = 'failed' WHERE state IN ('queued', 'sending', 'retrying')",
     ):
@@ -187,7 +188,8 @@ def report(stack: Stack, wire: Wire) -> Iterator[Callable[[WorkerReport], None]]
     """Report as a worker that is forgotten afterwards."""
 
     def send(made: WorkerReport) -> None:
-        wire.publish(msgspec.json.encode(made), made.routing_key, exchange=topology.RESULTS.name)
+        exchange = topology.results_name(made.service)
+        wire.publish(msgspec.json.encode(made), made.routing_key, exchange=exchange)
 
     yield send
     stack.execute("DELETE FROM messaging_worker WHERE node = 'compute-1@elsewhere'")

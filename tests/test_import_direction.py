@@ -9,25 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from contracts import topology
+
 from .process import CHECKOUT
 
 SERVICES = {
     "contracts": "contracts/src/contracts",
-    "mailer": "services/mailer/src/mailer",
-    "compute": "services/compute/src/compute",
+    **{worker: f"services/{worker}/src/{worker}" for worker in topology.SERVICES},
     "web": "services/web/web",
     "local": "infra/local/src/local",
     "flower": "infra/flower",
 }
 OURS = set(SERVICES) - {"flower"}  # Flower's own package has the name
-MAY_KNOW = {
-    "contracts": set(),
-    "mailer": {"contracts"},
-    "compute": {"contracts"},
-    "web": {"contracts"},
-    "local": {"contracts"},
-    "flower": {"contracts"},
-}
+MAY_KNOW = {service: {"contracts"} for service in SERVICES} | {"contracts": set()}
 
 
 def modules(service: str) -> list[Path]:
@@ -102,7 +96,7 @@ def test_the_dependencies_of_a_package_are_found_however_deep() -> None:
     assert {"django", "celery", "kombu", "amqp", "psycopg-pool"} <= locked_dependencies("web")
 
 
-@pytest.mark.parametrize("worker", ["mailer", "compute"])
+@pytest.mark.parametrize("worker", topology.SERVICES)
 def test_a_worker_is_installed_without_django(worker: str) -> None:
     needed = locked_dependencies(worker)
     assert {"contracts", "celery"} <= needed

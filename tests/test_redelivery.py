@@ -10,7 +10,7 @@ from .wire import Spy, Wire
 
 @pytest.fixture
 def results(wire: Wire) -> Spy:
-    return wire.spy("warren.results")
+    return wire.spy_results()
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_a_computation_that_stumbles_is_tried_again(user: Account, gate: Gate) -
 
 
 def test_the_request_id_goes_all_the_way(stack: Stack, wire: Wire, user: Account) -> None:
-    results = wire.spy("warren.results")
+    results = wire.spy_results()
     tasks = wire.spy("warren.tasks")
     body = {"computation": "add", "arguments": {"x": 1, "y": 2}}
     accepted = user.post("jobs", body, expect=202, headers={"X-Request-ID": "follow-me"})

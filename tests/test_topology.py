@@ -1,26 +1,27 @@
 """Exchanges and queues: declared once, checked by everybody, changed behind nobody's back."""
 
 import secrets
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import quote
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytest
-from kombu import Connection
 
 from contracts import topology
 from contracts.errors import MissingTopologyError, TopologyError
 from local.broker import Broker
-from local.settings import Settings
-from local.supervisor import read_procfile
 
 from .management import Management
 from .polling import poll
-from .process import CHECKOUT
+from .process import Process
 from .stack import Stack, run
 from .wire import Wire
 
-PROCESSES = ("relay", "collector", "mailer", "compute")
+VIEWS = {
+    "relay": topology.OF_RELAY,
+    "collector": topology.OF_COLLECTOR,
+    "mailer": topology.of_worker("mailer"),
+    "compute": topology.of_worker("compute"),
+}
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def declared(empty: Wire) -> Wire:
 def spoilt(declared: Wire) -> Wire:
     """A connection to a vhost in which one exchange is missing and one queue differs."""
     with declared.channel() as channel:
-        channel.exchange_delete("warren.results")
+        channel.exchange_delete("warren.results.compute")
         channel.queue_delete("compute")
         other_limit = dict(topology.task_queue("compute").queue_arguments or {})
         other_limit["x-delivery-limit"] = 9
@@ -60,19 +61,19 @@ def spoilt(declared: Wire) -> Wire:
 
 def test_declaring_twice_changes_nothing(declared: Wire) -> None:
     topology.declare(declared.connection)
-    topology.check(declared.connection)
+    assert not topology.compare(declared.connection).problems
 
 
 def test_every_queue_is_a_durable_quorum_queue_with_a_delivery_limit(
     declared: Wire, vhost: str, management: Management
 ) -> None:
     queues = {queue["name"]: queue for queue in management.get(f"queues/{vhost}")}
-    assert set(queues) == {"mailer", "compute", "web.results", "web.dead"}
+    assert set(queues) == {*topology.SERVICES, "web.results", "web.dead"}
     for queue in queues.values():
         assert queue["durable"]
         assert queue["arguments"]["x-queue-type"] == "quorum"
         assert queue["arguments"]["x-delivery-limit"] >= 3
-    for name in ("mailer", "compute", "web.results"):
+    for name in (*topology.SERVICES, "web.results"):
         assert queues[name]["arguments"]["x-dead-letter-exchange"] == "warren.dead"
         assert queues[name]["arguments"]["x-dead-letter-strategy"] == "at-least-once"
 
@@ -86,9 +87,8 @@ def test_every_queue_hears_what_it_should(
         if found["source"]  # the broker binds every queue to its nameless exchange
     }
     assert bindings == {
-        ("warren.tasks", "mailer.#", "mailer"),
-        ("warren.tasks", "compute.#", "compute"),
-        ("warren.results", "#", "web.results"),
+        *(("warren.tasks", f"{service}.#", service) for service in topology.SERVICES),
+        *((f"warren.results.{each}", "#", "web.results") for each in topology.SERVICES),
         ("warren.dead", "#", "web.dead"),
         ("warren.unrouted", "", "web.dead"),
     }
@@ -108,25 +108,28 @@ def test_a_further_service_hears_of_tasks_without_a_change_in_web(declared: Wire
     poll(lambda: declared.take("compute"), what="message itself")
 
 
-def test_the_check_names_what_is_missing_and_what_differs_and_how(spoilt: Wire) -> None:
-    with pytest.raises(TopologyError) as refusal:
-        topology.check(spoilt.connection)
-    assert not isinstance(refusal.value, MissingTopologyError)  # waiting would not help
-    text = str(refusal.value)
-    assert "exchange 'warren.results' is missing" in text
-    assert "queue 'compute' differs" in text
-    assert "x-delivery-limit" in text
-    assert "'9'" in text
-    assert "'3'" in text
-    assert "manage.py declare_topology" in text
+def test_the_owner_hears_what_is_missing_and_what_differs_and_how(spoilt: Wire) -> None:
+    comparison = topology.compare(spoilt.connection)
+    assert comparison.missing == ["warren.results.compute"]
+    assert "exchange 'warren.results.compute' is missing" in comparison.problems
+    [difference] = comparison.differing
+    assert "queue 'compute' differs" in difference
+    assert "x-delivery-limit" in difference
+    assert "'9'" in difference
+    assert "'3'" in difference
 
 
-def test_what_is_only_missing_is_told_apart(declared: Wire) -> None:
+def test_a_process_hears_of_all_that_is_missing_of_what_it_uses(declared: Wire) -> None:
     with declared.channel() as channel:
         channel.queue_delete("compute")
-        channel.exchange_delete("warren.results")
-    with pytest.raises(MissingTopologyError, match="queue 'compute' is missing"):
-        topology.check(declared.connection)
+        channel.exchange_delete("warren.results.compute")
+    topology.check(declared.connection, topology.of_worker("mailer"))
+    with pytest.raises(MissingTopologyError) as missing:
+        topology.check(declared.connection, topology.of_worker("compute"))
+    text = str(missing.value)
+    assert "queue 'compute' is missing" in text
+    assert "exchange 'warren.results.compute' is missing" in text
+    assert "manage.py declare_topology" in text
 
 
 def test_what_differs_is_not_declared_over(spoilt: Wire) -> None:
@@ -137,44 +140,33 @@ def test_what_differs_is_not_declared_over(spoilt: Wire) -> None:
 def test_what_another_version_declared_is_told_by_its_marker(declared: Wire) -> None:
     with declared.channel() as channel:
         channel.exchange_delete(topology.marker().name)
-    with pytest.raises(TopologyError, match="another version declared the rest"):
-        topology.check(declared.connection)
+    assert "another version declared the rest" in topology.compare(declared.connection).problems[0]
+    for uses in VIEWS.values():
+        with pytest.raises(MissingTopologyError, match="another version declared the rest"):
+            topology.check(declared.connection, uses)
 
 
-def test_a_process_that_may_declare_nothing_knows_the_topology_by_its_marker(
-    declared: Wire, vhost: str, installation: Settings, management: Management
+def test_no_process_works_before_its_topology_is_declared(
+    stack: Stack, broker: Broker, vhost: str, empty: Wire
 ) -> None:
-    name, password = f"mailer-{vhost}", secrets.token_hex(8)
-    management.put(f"users/{name}", {"password": password, "tags": ""})
-    # What the mailer needs: its own queue, and the way home.
-    rights = {"configure": "^$", "write": r"^warren\.results$", "read": "^mailer$"}
-    management.put(f"permissions/{quote(vhost)}/{name}", rights)
-    port = installation.broker.amqp_port
-    with Connection(f"amqp://{name}:{password}@127.0.0.1:{port}/{vhost}") as restricted:
-        topology.check(restricted)
-        with declared.channel() as channel:
-            channel.exchange_delete(topology.marker().name)
-        with pytest.raises(TopologyError, match="another version declared the rest"):
-            topology.check(restricted)
+    waiting = {name: getattr(stack, name).twin("waiting") for name in VIEWS}
+    for process in waiting.values():
+        process.launch(BROKER_URL=broker.settings.url(vhost))
+    try:
+        for name, process in waiting.items():
+            poll(partial(_names, process, VIEWS[name]), what="missing", explain=process.tail)
+            assert not process.ready
+            assert "Traceback" not in process.log
+        topology.declare(empty.connection)
+        for process in waiting.values():
+            process.wait_until_ready()
+    finally:
+        for process in waiting.values():
+            process.stop()
 
 
-def test_no_process_starts_against_another_topology(
-    stack: Stack, spoilt: Wire, broker: Broker, vhost: str
-) -> None:
-    commands = read_procfile(CHECKOUT / "Procfile")
-    environment = stack.environment | {"BROKER_URL": broker.settings.url(vhost)}
-
-    def start(name: str) -> tuple[int, str]:
-        ended = run(["sh", "-c", commands[name]], environment)
-        return ended.returncode, ended.stdout + ended.stderr
-
-    with ThreadPoolExecutor() as pool:
-        endings = dict(zip(PROCESSES, pool.map(start, PROCESSES), strict=True))
-    for name, (status, output) in endings.items():
-        assert status != 0, name
-        assert "exchange 'warren.results' is missing" in output, name
-        assert "queue 'compute' differs" in output, name
-        assert "Traceback" not in output, f"{name}:\n{output}"
+def _names(process: Process, missing: Sequence[topology.Entity]) -> bool:
+    return all(f"{entity.name!r} is missing" in process.log for entity in missing)
 
 
 def test_the_command_of_a_deployment_says_what_it_did_or_why_not(

@@ -3,10 +3,12 @@
 import re
 import tomllib
 
+from contracts import topology
+
 from .process import CHECKOUT
 
 FILES = ("Makefile", "docker-compose.yml", "infra/flower/Dockerfile")
-SERVICES = ("web", "mailer", "compute")
+SERVICES = ("web", *topology.SERVICES)
 
 
 def test_one_version_of_uv_makes_every_environment() -> None:

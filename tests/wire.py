@@ -1,7 +1,7 @@
 """RabbitMQ as an uninvited guest uses it."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -33,17 +33,13 @@ class Copy(NamedTuple):
 class Spy:
     """A queue of its own that gets a copy of every message that suits it."""
 
-    def __init__(self, connection: Connection, exchange: str, routing_key: str) -> None:
+    def __init__(self, connection: Connection, exchanges: Sequence[str], routing_key: str) -> None:
         self._channel: Any = connection.channel()
-        queue = Queue(
-            f"spy.{secrets.token_hex(4)}",
-            Exchange(exchange, no_declare=True),
-            routing_key=routing_key,
-            exclusive=True,
-            auto_delete=True,
-        )
+        queue = Queue(f"spy.{secrets.token_hex(4)}", exclusive=True, auto_delete=True)
         self._queue = queue(self._channel)
         self._queue.declare()
+        for exchange in exchanges:
+            self._queue.bind_to(exchange, routing_key)
         self._seen: list[Copy] = []
 
     @property
@@ -86,7 +82,11 @@ class Wire:
 
     def spy(self, exchange: str, routing_key: str = "#") -> Spy:
         """Copy all that passes an exchange from now on."""
-        return Spy(self.connection, exchange, routing_key)
+        return Spy(self.connection, [exchange], routing_key)
+
+    def spy_results(self) -> Spy:
+        """Copy all that workers report from now on."""
+        return Spy(self.connection, [exchange.name for exchange in topology.RESULTS], "#")
 
     def declare_celery(self) -> None:
         """Make the exchanges of Celery's commands and events, as its first process does."""

@@ -56,6 +56,8 @@ def _read_environment() -> dict[str, Any]:
         "threads": threads,
         "graceful_timeout": int(env.seconds("SHUTDOWN_TIMEOUT", default=20)),
     }
+    for key in ("DJANGO_SECRET_KEY", "JWT_SIGNING_KEY"):
+        env.secret(key, example="50 or more random characters")
     env.check()
     if threads <= settings.JOB_WAITERS:
         raise SettingsError(

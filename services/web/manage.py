@@ -8,7 +8,7 @@ import sys
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
-from contracts.errors import SettingsError, TopologyError
+from contracts.errors import SettingsError
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     os.environ.setdefault("PGAPPNAME", name)
     try:
         execute_from_command_line(sys.argv)
-    except (SettingsError, TopologyError) as error:
+    except SettingsError as error:
         sys.stderr.write(f"web cannot start: {error}\n")
         sys.exit(os.EX_CONFIG)
     except OperationalError as error:

@@ -5,26 +5,27 @@ import threading
 
 import pytest
 
+from contracts import topology
+
 from .client import User
 from .composition import Composition
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 SERVICES = (
-    *("collector", "compute", "flower", "mailer", "mailpit", "postgres", "proxy", "rabbitmq"),
-    *("reconciler", "relay", "web"),
+    *("collector", "flower", "mailpit", "postgres", "proxy", "rabbitmq", "reconciler", "relay"),
+    *("web", *topology.SERVICES),
 )
-WEB_SECRETS = {"database_url", "django_secret_key", "jwt_signing_key"}
 SECRETS = {
-    "collector": {"broker_url", *WEB_SECRETS},
-    "compute": {"broker_url"},
+    **{service: {"broker_url"} for service in topology.SERVICES},
+    "collector": {"broker_url", "database_url"},
     "flower": {"broker_url", "flower_basic_auth", "rabbitmq_management_url"},
     "mailer": {"broker_url", "ledger_url", "smtp_url"},
     "postgres": {"postgres_password", "postgres_warren_password", "postgres_mailer_password"},
     "proxy": {"flower_basic_auth", "tls_certificate", "tls_key"},
     "rabbitmq": {"rabbitmq_definitions.json"},
-    "reconciler": {"broker_url", *WEB_SECRETS},
-    "relay": {"broker_url", *WEB_SECRETS},
-    "web": WEB_SECRETS,
+    "reconciler": {"broker_url", "database_url"},
+    "relay": {"broker_url", "database_url"},
+    "web": {"database_url", "django_secret_key", "jwt_signing_key"},
 }
 BROKER = """
 from amqp.exceptions import AccessRefused
@@ -92,7 +93,7 @@ def test_each_container_has_its_own_secrets_alone(composition: Composition, serv
 
 
 def test_our_images_say_what_they_are(composition: Composition) -> None:
-    for name in ("web", "mailer", "compute", "flower"):
+    for name in ("web", *topology.SERVICES, "flower"):
         labels = composition.inspect(f"{composition.project}-{name}")["Config"]["Labels"]
         assert labels["org.opencontainers.image.title"] == f"warren-{name}"
         assert labels["org.opencontainers.image.version"]
@@ -109,7 +110,7 @@ def test_the_mailer_adds_little_to_the_image_that_it_stands_on(composition: Comp
 
 def test_the_workers_have_no_django_and_no_compiler(composition: Composition) -> None:
     look = "import importlib.util as u, shutil; print(u.find_spec('django'), shutil.which('gcc'))"
-    for service in ("mailer", "compute", "flower"):
+    for service in (*topology.SERVICES, "flower"):
         assert composition.python_in(service, look) == "None None"
 
 
@@ -117,10 +118,28 @@ def test_the_mailers_credentials_take_and_give_no_task(composition: Composition)
     checks = """
 print(refused(consume("compute")), refused(publish("warren.tasks", "compute.run")),
       refused(publish("", "compute")), refused(consume("web.results")),
-      refused(publish("warren.results", "compute.run.success")),
+      refused(publish("warren.results.compute", "compute.run.success")),
       refused(publish("celery.pidbox", "")), refused(consume("mailer")))
 """
     assert composition.python_in("mailer", BROKER + checks).split() == ["True"] * 6 + ["False"]
+
+
+def test_a_wall_stands_after_its_exchange_was_deleted_and_declared_again(
+    composition: Composition,
+) -> None:
+    delete = """
+from contracts import topology
+with Connection(open("/run/secrets/broker_url").read()) as connection:
+    connection.default_channel.exchange_delete("warren.results.compute")
+    topology.restore(connection)
+"""
+    composition.python_in("reconciler", BROKER + delete)
+    checks = """
+print(refused(publish("warren.results.compute", "compute.run.success")),
+      refused(publish("warren.results.compute", "mailer.send_email.success")),
+      refused(publish("warren.results.mailer", "mailer.test")))
+"""
+    assert composition.python_in("mailer", BROKER + checks).split() == ["True", "True", "False"]
 
 
 def test_flowers_credentials_take_nothing(composition: Composition) -> None:
@@ -136,7 +155,7 @@ def test_the_relay_reads_nothing_and_the_collector_writes_nothing(
 ) -> None:
     reads = 'print(*(refused(consume(q)) for q in ("mailer", "compute", "web.results")))'
     writes = """
-print(*(refused(publish(e, "compute.run")) for e in ("warren.tasks", "warren.results", "")))
+print(*(refused(publish(e, "compute.run")) for e in ("warren.tasks", "warren.results.compute", "")))
 """
     assert composition.python_in("relay", BROKER + reads).split() == ["True"] * 3
     assert composition.python_in("collector", BROKER + writes).split() == ["True"] * 3

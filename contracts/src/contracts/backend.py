@@ -1,4 +1,4 @@
-"""Celery's result backend, pointed at the exchange ``warren.results``."""
+"""Celery's result backend, pointed at the exchange of its service's results."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from contracts.errors import PermanentError
 from contracts.pauses import Pauses
 from contracts.pools import producers
 from contracts.results import Progress, TaskError, TaskEvent, TaskState
-from contracts.topology import RESULTS
+from contracts.topology import results_name
 
 log = structlog.get_logger("warren.backend")
 
@@ -80,7 +80,7 @@ class ResultBackend(RPCBackend):
             self._mute_until = time.monotonic() + MUTED_FOR
 
     def publish(self, body: bytes, routing_key: str, **properties: Any) -> None:
-        """Publish a message to ``warren.results`` and wait until a quorum of the broker has it.
+        """Publish a message to the service's exchange and wait until a quorum of the broker has it.
 
         It is tried for as long as it takes, whatever stands against it (no broker, no exchange, no
         queue, no permission, no room): the result is worth no less than the request. If the worker
@@ -120,7 +120,7 @@ class ResultBackend(RPCBackend):
                 connection.ensure_connection(max_retries=0)  # publish would try for ever
                 producer.publish(
                     body,
-                    exchange=RESULTS.name,
+                    exchange=results_name(self.app.main),
                     routing_key=routing_key,
                     content_type="application/json",
                     content_encoding="utf-8",

@@ -28,6 +28,11 @@ class PermanentError(WarrenError):
         return self.message
 
 
+def result_too_large(limit: int) -> PermanentError:
+    """Say of a result that it is larger than ``limit`` KiB (JOB_SIZE_LIMIT)."""
+    return PermanentError(f"the result is larger than its limit of {limit} KiB", "ResultTooLarge")
+
+
 class MalformedMessageError(WarrenError):
     """A message does not follow its contract: it belongs into the dead letters."""
 

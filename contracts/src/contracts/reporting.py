@@ -29,7 +29,7 @@ def report_interval(env: Environment) -> float:
 def teller(
     routing_key: str, interval: float, describe: Callable[[str], msgspec.Struct]
 ) -> type[bootsteps.StartStopStep]:
-    """Make a step of the consumer that tells web something over ``warren.results``.
+    """Make a step of the consumer that tells web something over the exchange of its results.
 
     Args:
         routing_key: also names the step.
@@ -121,6 +121,7 @@ def reporter(
     ``interval`` is in seconds.
     """
     checks = {name: Check(look) for name, look in looks.items()}
+    started_at = datetime.now(UTC)
 
     def describe(node: str) -> WorkerReport:
         words = {name: check.words() for name, check in checks.items()}
@@ -130,6 +131,7 @@ def reporter(
             at=datetime.now(UTC),
             holding=list(state.requests),
             checks=words,
+            started_at=started_at,
         )
 
     return teller(f"{service}.report", interval, describe)

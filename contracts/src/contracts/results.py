@@ -1,4 +1,4 @@
-"""What the workers send home over the exchange ``warren.results``."""
+"""What the workers send home, each over the exchange of its service's results."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -102,6 +102,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``holding`` are the ids of the tasks that it has taken from its queue and not yet answered.
     ``checks`` maps what it needs, such as ``smtp``, to what is wrong with it, or to nothing.
+    ``started_at`` tells this life of its process from the one before, which may have had its name.
     """
 
     service: str
@@ -109,6 +110,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     holding: list[str]
     checks: dict[str, str]
+    started_at: datetime | None = None
 
     @property
     def routing_key(self) -> str:

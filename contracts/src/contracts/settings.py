@@ -36,7 +36,9 @@ class Environment:
         """Read a string; an empty one counts as missing unless ``default`` is given."""
         return self._read(name, str, example, default, "")
 
-    def secret(self, name: str, *, example: str, min_length: int = 1) -> str:
+    def secret(
+        self, name: str, *, example: str, min_length: int = 1, default: str | None = REQUIRED
+    ) -> str:
         """Read a secret of at least ``min_length`` characters; no message ever shows it."""
 
         def parse(raw: str) -> str:
@@ -44,7 +46,7 @@ class Environment:
                 raise ValueError(f"it must have at least {min_length} characters")
             return raw
 
-        return self._read(name, parse, example, REQUIRED, "", shown=False)
+        return self._read(name, parse, example, default, "", shown=False)
 
     def url(self, name: str, *, schemes: tuple[str, ...], example: str) -> str:
         """Read a URL with one of ``schemes``; never shown, for it may hold a password."""
@@ -88,12 +90,14 @@ class Environment:
 
         return self._read(name, parse, str(default), default, 0.0)
 
-    def flag(self, name: str, *, default: bool) -> bool:
-        """Read yes or no."""
+    def flag(self, name: str, *, default: bool, in_production: bool = True) -> bool:
+        """Read yes or no; without ``in_production`` a yes is refused there."""
 
         def parse(raw: str) -> bool:
             if raw.lower() not in TRUE | FALSE:
                 raise ValueError("it must be true or false")
+            if raw.lower() in TRUE and self.stage == PRODUCTION and not in_production:
+                raise ValueError("it is for WARREN_ENVIRONMENT=development alone")
             return raw.lower() in TRUE
 
         return self._read(name, parse, str(default).lower(), default, False)

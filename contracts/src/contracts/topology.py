@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
@@ -16,13 +17,28 @@ UNROUTED = Exchange("warren.unrouted", type="fanout", durable=True)
 TASKS = Exchange(
     "warren.tasks", type="topic", durable=True, arguments={"alternate-exchange": UNROUTED.name}
 )
-RESULTS = Exchange("warren.results", type="topic", durable=True)
 DEAD = Exchange("warren.dead", type="topic", durable=True)
-EXCHANGES = (UNROUTED, TASKS, RESULTS, DEAD)
+# Of all services, in an installation that is older than their own exchanges; no worker may write to
+# it any more.
+OLD_RESULTS = "warren.results"
 
 TASK_DELIVERY_LIMIT = 3
 # The collector never gives a message back on purpose; RabbitMQ 4 would drop it after 20 crashes.
 COLLECTOR_DELIVERY_LIMIT = 1_000_000
+
+
+def results_name(service: str) -> str:
+    """Name of the exchange to which a service's workers report.
+
+    Each has its own because who may write to it is all that holds a worker to its own service:
+    RabbitMQ's topic permissions would be gone with an exchange that is deleted and declared again.
+    """
+    return f"{OLD_RESULTS}.{service}"
+
+
+def results_exchange(service: str) -> Exchange:
+    """Exchange to which a service's workers report."""
+    return Exchange(results_name(service), type="topic", durable=True)
 
 
 def queue_name(service: str) -> str:
@@ -54,25 +70,36 @@ def task_queue(service: str) -> Queue:
     )
 
 
+RESULTS = tuple(results_exchange(service) for service in SERVICES)
+EXCHANGES = (UNROUTED, TASKS, *RESULTS, DEAD)
+TASK_QUEUES = tuple(task_queue(service) for service in SERVICES)
 WEB_RESULTS = Queue(
     "web.results",
-    RESULTS,
-    routing_key="#",
     durable=True,
     queue_arguments=_quorum(COLLECTOR_DELIVERY_LIMIT) | _dead_lettering(),
 )
 WEB_DEAD = Queue(
     "web.dead",
-    DEAD,
-    routing_key="#",
     durable=True,
     queue_arguments=_quorum(COLLECTOR_DELIVERY_LIMIT),
 )
-QUEUES = (*(task_queue(service) for service in SERVICES), WEB_RESULTS, WEB_DEAD)
+QUEUES = (*TASK_QUEUES, WEB_RESULTS, WEB_DEAD)
 BINDINGS = (
-    *((queue.name, queue.exchange, queue.routing_key) for queue in QUEUES),
+    *((queue.name, queue.exchange, queue.routing_key) for queue in TASK_QUEUES),
+    *((WEB_RESULTS.name, exchange, "#") for exchange in RESULTS),
+    (WEB_DEAD.name, DEAD, "#"),
     (WEB_DEAD.name, UNROUTED, ""),
 )
+
+# What a process reads from or writes to, and so may ask for.
+Entity = Exchange | Queue
+OF_RELAY: tuple[Entity, ...] = (TASKS, *RESULTS)
+OF_COLLECTOR: tuple[Entity, ...] = (WEB_RESULTS, WEB_DEAD)
+
+
+def of_worker(service: str) -> tuple[Entity, ...]:
+    """Queue and exchange that a service's workers use."""
+    return task_queue(service), results_exchange(service)
 
 
 def fingerprint() -> str:
@@ -117,7 +144,7 @@ def declare(connection: Connection) -> None:
 
 def restore(connection: Connection) -> None:
     """Create what is missing, also bindings, and leave what differs as it is."""
-    entities: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
+    entities: tuple[Entity, ...] = (*EXCHANGES, *QUEUES)
     complete = True
     with connection.channel() as channel:
         for entity in entities:
@@ -132,29 +159,45 @@ def restore(connection: Connection) -> None:
 
 
 def compare(connection: Connection) -> Comparison:
-    """Ask the broker about each object; of bindings, which cannot be asked for, the marker."""
+    """Ask the broker about each object; of bindings, which cannot be asked for, the marker.
+
+    This is for the topology's owner: RabbitMQ notes an error in its log for each question about an
+    object that a user may not configure.
+    """
     comparison = Comparison()
-    entities: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
+    entities: tuple[Entity, ...] = (*EXCHANGES, *QUEUES)
     # The broker closes a channel on which it refuses something; py-amqp opens it again by itself.
     with connection.channel() as channel:
         for entity in entities:
             _compare(channel, entity, comparison)
         if not comparison.problems and not _exists(channel, marker()):
-            comparison.problems.append(
-                f"marker {marker().name!r} is missing: another version declared the rest"
-            )
+            comparison.problems.append(_no_marker())
     return comparison
 
 
-def check(connection: Connection) -> None:
-    """Compare, and raise TopologyError, which names each object and how it differs.
+def check(connection: Connection, entities: Sequence[Entity]) -> None:
+    """Ask whether what a process uses is there, and the marker, which answers for the rest.
 
-    It is a MissingTopologyError if nothing differs: what is missing may be declared any time.
+    Raises MissingTopologyError, which names each object: it may be declared any time.
     """
-    comparison = compare(connection)
-    if comparison.problems:
-        error = TopologyError if comparison.differing else MissingTopologyError
-        raise error(_explain(comparison.problems))
+    with connection.channel() as channel:
+        problems = [_missing(entity) for entity in entities if not _exists(channel, entity)]
+        if not problems and not _exists(channel, marker()):
+            problems.append(_no_marker())
+    if problems:
+        raise MissingTopologyError(_explain(problems))
+
+
+def _no_marker() -> str:
+    return f"marker {marker().name!r} is missing: another version declared the rest"
+
+
+def _missing(entity: Entity) -> str:
+    return f"{_kind(entity)} {entity.name!r} is missing"
+
+
+def _kind(entity: Entity) -> str:
+    return "queue" if isinstance(entity, Queue) else "exchange"
 
 
 def _explain(problems: list[str]) -> str:
@@ -165,23 +208,22 @@ def _explain(problems: list[str]) -> str:
     return "\n  ".join(["the broker's topology is not the declared one:", *problems, way_out])
 
 
-def _compare(channel: StdChannel, entity: Exchange | Queue, comparison: Comparison) -> None:
-    kind = "queue" if isinstance(entity, Queue) else "exchange"
+def _compare(channel: StdChannel, entity: Entity, comparison: Comparison) -> None:
     if not _exists(channel, entity):
-        comparison.problems.append(f"{kind} {entity.name!r} is missing")
+        comparison.problems.append(_missing(entity))
         comparison.missing.append(entity.name)
         return
     try:  # a repeated declaration is refused if an argument differs
         _declare(channel, entity, passive=False)
     except PreconditionFailed as error:
-        difference = f"{kind} {entity.name!r} differs: {error.reply_text}"
+        difference = f"{_kind(entity)} {entity.name!r} differs: {error.reply_text}"
         comparison.problems.append(difference)
         comparison.differing.append(difference)
     except AccessRefused:
         comparison.unasked.append(entity.name)
 
 
-def _exists(channel: StdChannel, entity: Exchange | Queue) -> bool:
+def _exists(channel: StdChannel, entity: Entity) -> bool:
     try:
         _declare(channel, entity, passive=True)
     except NotFound:
@@ -194,7 +236,7 @@ def _exists(channel: StdChannel, entity: Exchange | Queue) -> bool:
     return True
 
 
-def _declare(channel: StdChannel, entity: Exchange | Queue, *, passive: bool) -> None:
+def _declare(channel: StdChannel, entity: Entity, *, passive: bool) -> None:
     if isinstance(entity, Queue):
         entity(channel).queue_declare(passive=passive)
     else:

@@ -161,10 +161,10 @@ def run(app: Celery, *, pool: str) -> None:
     """Wait for broker and topology, then work in a pool of POOLS until told to stop.
 
     The node's name is unique, because RabbitMQ refuses a second consumer of its control queue.
-    Raises SettingsError if the broker refuses the sign-in, and TopologyError if something differs.
+    Raises SettingsError if the broker refuses the sign-in.
     """
     app.log.setup_logging_subsystem()  # Celery would do it later, and the wait be silent
-    while not _has_topology(app.conf.broker_url):
+    while not _has_topology(app.main, app.conf.broker_url):
         time.sleep(TOPOLOGY_PAUSE)
     node = f"{app.main}-{os.getpid()}@{socket.gethostname()}"
     app.conf.worker_pool = POOLS[pool]
@@ -176,7 +176,7 @@ def run(app: Celery, *, pool: str) -> None:
     app.worker_main(["--quiet", "worker", f"--hostname={node}", *alone])
 
 
-def _has_topology(url: str) -> bool:
+def _has_topology(service: str, url: str) -> bool:
     """Wait for the broker; False if what is missing there has yet to be declared."""
     with Connection(url, transport_options=SOCKET_TIMEOUTS) as connection:
         try:
@@ -184,7 +184,7 @@ def _has_topology(url: str) -> bool:
         except AccessRefused as error:
             raise SettingsError(f"BROKER_URL is wrong: {error.reply_text}") from error
         try:
-            topology.check(connection)
+            topology.check(connection, topology.of_worker(service))
         except MissingTopologyError as error:
             log.error("waiting for the topology", reason=str(error))
             return False

@@ -18,6 +18,7 @@ def test_everything_but_the_broker_has_a_default() -> None:
     assert settings.limits == Limits(soft_time_limit=300, time_limit=310, memory_limit=512)
     assert settings.modules == ()
     assert settings.announce_interval == 300
+    assert settings.result_limit == 256
     assert settings.worker.concurrency >= 1
 
 

@@ -8,9 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kombu import Connection, Queue
 
-from contracts import topology
 from local.broker import Broker
 
 from .client import Client
@@ -61,15 +59,6 @@ def test_a_function_that_cannot_be_a_computation_is_named() -> None:
     message = refusal(BROKER_URL=NOWHERE, COMPUTE_MODULES="broken_computations")
 
     assert "broken_computations.mumble cannot be a computation: it has no docstring" in message
-
-
-def test_a_broker_with_another_topology_is_refused(undeclared: str) -> None:
-    with Connection(undeclared) as connection, connection.channel() as channel:
-        topology.declare(connection)
-        topology.task_queue("compute")(channel).delete()
-        Queue("compute")(channel).queue_declare()
-
-    assert "queue 'compute' differs" in refusal(BROKER_URL=undeclared)
 
 
 def test_celerys_own_command_works_too(undeclared: str, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_result_waits_until_it_can_be_delivered(
     task_id = client.compute("sleep", {"seconds": 1})
     client.until_state(task_id, TaskState.STARTED)
     if missing == "exchange":
-        client.delete(topology.RESULTS)
+        client.delete(topology.results_exchange("compute"))
     elif missing == "queue":
         client.delete(topology.WEB_RESULTS)
     else:

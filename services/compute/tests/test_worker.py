@@ -83,6 +83,15 @@ def test_a_result_that_json_cannot_hold_is_an_answer(client: Client, worker: Wor
     assert_acknowledged(client, task_id)
 
 
+def test_a_result_beyond_its_limit_is_an_answer(client: Client, worker: WorkerProcess) -> None:
+    task_id = client.compute("repeat", {"text": "x", "times": 300 * 1024})
+
+    assert client.outcome(task_id).error == TaskError(
+        "ResultTooLarge", "the result is larger than its limit of 256 KiB"
+    )
+    assert_acknowledged(client, task_id)
+
+
 def test_a_transient_error_asks_web_to_come_again(client: Client, worker: WorkerProcess) -> None:
     task_id = client.compute("be_busy", {}, retries=2)
 

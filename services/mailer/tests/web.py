@@ -105,12 +105,14 @@ class Web:
     def stop_taking_results(self) -> None:
         """Let the results' exchange lead nowhere."""
         topology.WEB_RESULTS(self._connection.default_channel).unbind_from(
-            topology.RESULTS, routing_key="#"
+            topology.results_exchange("mailer"), routing_key="#"
         )
 
     def take_results(self) -> None:
         """Let the results' exchange lead here again."""
-        topology.WEB_RESULTS(self._connection.default_channel).queue_bind()
+        topology.WEB_RESULTS(self._connection.default_channel).bind_to(
+            topology.results_exchange("mailer"), routing_key="#"
+        )
 
     def waiting_requests(self) -> int:
         """Count the messages in the mailer's queue that no worker holds."""

@@ -1,6 +1,6 @@
 """JSON bodies, with everything refused that is JSON but can be neither stored nor sent on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -24,25 +24,30 @@ class StrictJSONParser(JSONParser):
         body = stream.read()
         try:
             data = msgspec.json.decode(body)
+            for level in levels(data):
+                if NUL in body and any("\0" in value for value in _strings(level)):
+                    raise ParseError("JSON parse error - a string contains the NUL character")
         except RecursionError as error:
             raise ParseError("JSON parse error - nested too deeply") from error
         except (msgspec.DecodeError, ValueError) as error:
             raise ParseError(f"JSON parse error - {error}") from error
-        _check([data], look_for_nul=NUL in body)
         return data
 
 
-def _check(level: list[Any], *, look_for_nul: bool) -> None:
-    """Look through a document level by level."""
-    for depth in range(DEEPEST + 1):
-        if look_for_nul and any("\0" in value for value in _strings(level)):
-            raise ParseError("JSON parse error - a string contains the NUL character")
+def levels(document: Any) -> Iterator[list[Any]]:
+    """Yield the values of a JSON document level by level.
+
+    Raises RecursionError if it is nested more deeply than ``DEEPEST``: what reads it later may
+    have less room on its stack.
+    """
+    level = [document]
+    for _ in range(DEEPEST + 1):
+        yield level
         containers = [value for value in level if type(value) in (dict, list)]
         if not containers:
             return
-        if depth == DEEPEST:
-            raise ParseError("JSON parse error - nested too deeply")
         level = [entry for value in containers for entry in _entries(value)]
+    raise RecursionError("nested too deeply")
 
 
 def _entries(container: Any) -> Iterable[Any]:

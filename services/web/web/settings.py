@@ -1,6 +1,7 @@
 """Django's settings. What differs between installations comes from the environment."""
 
 import logging
+import secrets
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,9 +24,11 @@ def read_rate(name: str, default: Rate) -> Rate:
     return env.parsed(name, Rate.parse, example=RATE_EXAMPLE, placeholder=default, default=default)
 
 
-DEBUG = env.flag("DJANGO_DEBUG", default=False)
-SECRET_KEY = env.secret("DJANGO_SECRET_KEY", min_length=50, example="50 or more random characters")
-JWT_SIGNING_KEY = env.secret("JWT_SIGNING_KEY", min_length=32, example="32 or more random bytes")
+DEBUG = env.flag("DJANGO_DEBUG", default=False, in_production=False)
+# Only what serves people is given these two, and sees to it (gunicorn.conf.py).
+NO_KEY = secrets.token_urlsafe(50)  # what it signs is void to everybody else
+SECRET_KEY = env.secret("DJANGO_SECRET_KEY", min_length=50, example="50 characters", default=NO_KEY)
+JWT_SIGNING_KEY = env.secret("JWT_SIGNING_KEY", min_length=32, example="32 bytes", default=NO_KEY)
 ALLOWED_HOSTS = env.items(
     "ALLOWED_HOSTS", example="warren.example.org", default="localhost,127.0.0.1"
 )
@@ -57,6 +60,9 @@ JOBS_UNFINISHED_PER_USER = env.integer("JOBS_UNFINISHED_PER_USER", default=1_000
 JOBS_UNFINISHED = env.integer("JOBS_UNFINISHED", default=100_000)
 # How many requests of one process may wait for their job (?wait=) at a time.
 JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
+# KiB of a job's arguments, and of its result: both lie in the database, the broker and in memory.
+# The proxy takes bodies of up to 4 MiB.
+JOB_SIZE_LIMIT = env.integer("JOB_SIZE_LIMIT", default=256, minimum=16, maximum=4096)
 # Seconds after which a relay that claimed a message counts as dead.
 OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=20)
 # Seconds between two looks of the reconciler, and for which a task has to be nowhere until it is
@@ -85,6 +91,10 @@ THROTTLE_VERIFICATION = read_rate(
 )
 THROTTLE_SIGN_IN = read_rate(
     "THROTTLE_SIGN_IN", Rate(30, seconds=60) if IN_PRODUCTION else IN_DEVELOPMENT
+)
+# Submissions of one user, each of which counts once for each 16 KiB of its body.
+THROTTLE_SUBMISSION = read_rate(
+    "THROTTLE_SUBMISSION", Rate(10_000 if IN_PRODUCTION else 1_000_000, seconds=3600)
 )
 # Failed sign-ins to one account: from one client address, and from all that are new to it.
 THROTTLE_SIGN_IN_FAILURES = read_rate("THROTTLE_SIGN_IN_FAILURES", Rate(20, seconds=600))
@@ -156,12 +166,13 @@ APPEND_SLASH = False  # a POST without the slash would lose its body in the redi
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR.parent / "static"
 WHITENOISE_USE_FINDERS = True  # works before collectstatic; the image collects at build
-DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = JOB_SIZE_LIMIT * 1024
 
 HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_AGE = 10 * 3600  # seconds: an operator's working day
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

@@ -65,9 +65,9 @@ def tasks_exchange(stage: Stage) -> None:
     stage.management.delete("exchanges/warren/warren.tasks")
 
 
-@fault("deleted by hand", "exchange warren.results")
+@fault("deleted by hand", "exchange warren.results.compute")
 def results_exchange(stage: Stage) -> None:
-    stage.management.delete("exchanges/warren/warren.results")
+    stage.management.delete("exchanges/warren/warren.results.compute")
 
 
 @fault("deleted by hand", "binding of queue compute")

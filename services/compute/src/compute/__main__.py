@@ -8,7 +8,7 @@ from contracts.errors import WarrenError
 
 
 def main() -> None:
-    """Start the worker; say what is wrong with settings, computations or topology."""
+    """Start the worker; say what is wrong with settings or computations."""
     try:
         from compute.app import app  # reads the settings, and may refuse them
 

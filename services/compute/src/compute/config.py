@@ -16,6 +16,7 @@ class Settings:
     limits: Limits
     modules: tuple[str, ...]
     announce_interval: float
+    result_limit: int  # KiB
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
@@ -25,6 +26,7 @@ class Settings:
             limits=_limits(env),
             modules=_modules(env),
             announce_interval=env.seconds("COMPUTE_ANNOUNCE_INTERVAL", default=300.0),
+            result_limit=env.integer("JOB_SIZE_LIMIT", default=256, minimum=16, maximum=4096),
         )
         env.check()
         return settings

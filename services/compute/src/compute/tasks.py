@@ -2,11 +2,16 @@
 
 from typing import Any
 
+import msgspec
+
 from compute import limits
-from compute.app import app, catalogue
+from compute.app import app, catalogue, settings
 from compute.request import LimitedRequest
+from contracts.errors import result_too_large
 from contracts.execution import ContractTask
 from contracts.tasks import RUN_COMPUTATION, RunComputation
+
+KIB = 1024  # bytes
 
 
 @app.task(
@@ -20,4 +25,8 @@ def run(self: ContractTask, payload: RunComputation) -> Any:
     """Find the computation and call it within its limits."""
     definition = catalogue.find(payload.computation)
     with limits.enforced(self.request.timelimit, definition.limits.memory_limit):
-        return definition.run(payload.arguments)
+        result = definition.run(payload.arguments)
+        # Web would refuse it, but first broker and collector would have to hold it.
+        if len(msgspec.json.encode(result)) > settings.result_limit * KIB:
+            raise result_too_large(settings.result_limit)
+        return result

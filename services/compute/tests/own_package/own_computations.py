@@ -52,6 +52,12 @@ def allocate_array(mebibytes: int) -> int:
 
 
 @computation
+def repeat(text: str, times: int) -> str:
+    """Return a result of any size."""
+    return text * times
+
+
+@computation
 def crash() -> None:
     """Kill the process that runs it."""
     os.kill(os.getpid(), signal.SIGKILL)

@@ -6,7 +6,7 @@ import sys
 import psycopg
 
 from contracts import logging
-from contracts.errors import SettingsError, TopologyError
+from contracts.errors import SettingsError
 from contracts.worker import run
 from mailer.app import app, ledger, settings
 
@@ -22,7 +22,7 @@ def main() -> None:
     except psycopg.Error:
         wait = settings.ledger_wait
         sys.exit(f"mailer: the ledger's database did not let us in for {wait:g} s; see LEDGER_URL")
-    except (SettingsError, TopologyError) as error:
+    except SettingsError as error:
         sys.stderr.write(f"mailer: {error}\n")
         sys.exit(os.EX_CONFIG)
 

@@ -1,8 +1,16 @@
 """How passwords are hashed."""
 
+import threading
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
+
+from web.postgresql.pool import give_back
+
+AT_A_TIME = 2  # hashes of one process: each fills a core and takes ``memory_cost``
+_places = threading.BoundedSemaphore(AT_A_TIME)
 
 
 class Argon2(Argon2PasswordHasher):
@@ -18,11 +26,21 @@ class Argon2(Argon2PasswordHasher):
 
     def encode(self, password: str, salt: str) -> str:
         """Hash a password, in the form that any keyboard's spelling of it has."""
-        return super().encode(_normalized(password), salt)
+        with _a_place():
+            return super().encode(_normalized(password), salt)
 
     def verify(self, password: str, encoded: str) -> bool:
         """Compare a password with a hash."""
-        return super().verify(_normalized(password), encoded)
+        with _a_place():
+            return super().verify(_normalized(password), encoded)
+
+
+@contextmanager
+def _a_place() -> Iterator[None]:
+    """Wait for one of few places, and leave the connection to the database to others meanwhile."""
+    give_back()
+    with _places:
+        yield
 
 
 def _normalized(password: str) -> str:

@@ -14,10 +14,10 @@ from web.rates import Rate
 
 CONSUME = """
     INSERT INTO accounts_rateusage AS usage (key, uses, ends_at)
-    VALUES (%(key)s, 1, now() + make_interval(secs => %(seconds)s))
+    VALUES (%(key)s, %(amount)s, now() + make_interval(secs => %(seconds)s))
     ON CONFLICT (key) DO UPDATE SET
-        uses = CASE WHEN usage.ends_at <= now() THEN 1
-               ELSE LEAST(usage.uses, %(limit)s) + 1 END,
+        uses = CASE WHEN usage.ends_at <= now() THEN excluded.uses
+               ELSE LEAST(usage.uses, %(limit)s) + excluded.uses END,
         ends_at = CASE WHEN usage.ends_at <= now() THEN excluded.ends_at ELSE usage.ends_at END
     RETURNING uses, extract(epoch FROM ends_at - now())::float8
 """
@@ -52,18 +52,22 @@ def refund(uses: Iterable[Use]) -> None:
         cursor.execute(REFUND, [[use.key for use in uses]])
 
 
-def consume(scope: str, who: str, rate: Rate) -> Use:
-    """Count one use and tell whether it is allowed.
+def consume(scope: str, who: str, rate: Rate, amount: int = 1) -> Use:
+    """Count a use and tell whether it is allowed.
 
     Args:
         scope: what is limited.
         who: whose uses are counted together; only a digest of it is stored.
         rate: how often it is allowed.
+        amount: for how many uses it counts.
     """
     key = f"{scope}:{digest(who)}"
     with connection.cursor() as cursor:
-        cursor.execute(CONSUME, {"key": key, "seconds": rate.seconds, "limit": rate.limit})
+        cursor.execute(
+            CONSUME,
+            {"key": key, "seconds": rate.seconds, "limit": rate.limit, "amount": amount},
+        )
         uses, wait = cursor.fetchone()
-        if uses == 1 and not connection.in_atomic_block:
+        if uses == amount and not connection.in_atomic_block:
             cursor.execute(PRUNE)
     return Use(key, uses <= rate.limit, wait)

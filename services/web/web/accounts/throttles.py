@@ -11,6 +11,7 @@ from rest_framework.throttling import BaseThrottle
 
 from web.accounts import limits
 
+LARGE = 16 * 1024  # bytes
 IPV6_NETWORK = 64  # bits: what one customer has, and can take any number of addresses from
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
 BRACKETED = re.compile(r"\[([0-9A-Fa-f:.%]+)\](?::\d+)?")
@@ -28,9 +29,17 @@ class ClientThrottle(BaseThrottle):
     def allow_request(self, request: HttpRequest | Request, view: Any) -> bool:
         """Count the request."""
         rate = getattr(settings, f"THROTTLE_{self.scope.upper()}")
-        use = limits.consume(self.scope, client_network(request), rate)
+        use = limits.consume(self.scope, self.who(request), rate, self.amount(request))
         self._wait = use.wait
         return use.allowed
+
+    def who(self, request: HttpRequest | Request) -> str:
+        """Name whose requests are counted together."""
+        return client_network(request)
+
+    def amount(self, request: HttpRequest | Request) -> int:
+        """Return for how many the request counts."""
+        return 1
 
     def wait(self) -> float:
         """Seconds until the next request is allowed, for Retry-After."""
@@ -41,6 +50,20 @@ class RegistrationThrottle(ClientThrottle):
     """Each registration costs a password hash and perhaps a mail."""
 
     scope = "registration"
+
+
+class SubmissionThrottle(ClientThrottle):
+    """What a user submits stays: each request counts once for each 16 KiB that it begins."""
+
+    scope = "submission"
+
+    def who(self, request: HttpRequest | Request) -> str:
+        """Name the user, from wherever the requests come."""
+        return str(request.user.pk)
+
+    def amount(self, request: HttpRequest | Request) -> int:
+        """Count the body, which the middleware has seen to be of its length."""
+        return 1 + int(request.META.get("CONTENT_LENGTH") or 0) // LARGE
 
 
 class SignInThrottle(ClientThrottle):

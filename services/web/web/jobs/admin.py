@@ -12,6 +12,7 @@ class JobAdmin(TaskAdmin):
 
     list_display = ["id", "owner", "computation", "state", "attempt", "worker", "created_at",
                     "finished_at"]  # fmt: skip
+    ordering = ["-created_at", "-id"]
     list_filter = ["state", "computation"]
     list_select_related = ["owner"]
     search_fields = ["id", "owner__email"]

@@ -86,6 +86,7 @@ class Job(models.Model):
 
     class Meta:
         indexes = [
+            models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["owner", "-created_at", "-id"], name="job_owner_newest"),
             models.Index(fields=["owner", "state", "-created_at"], name="job_owner_state"),
             models.Index(

@@ -1,18 +1,19 @@
 """What the compute workers answer, brought into the jobs. See ``web.messaging.ordering``."""
 
+from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from psycopg.types.json import Json
 
-from contracts.errors import TaskReturnedError
-from contracts.results import Progress, TaskEvent, TaskState
+from contracts.errors import TaskReturnedError, result_too_large
+from contracts.results import Progress, TaskError, TaskEvent, TaskState
 from web import request_id
 from web.jobs import cancellation, submission
 from web.jobs.models import Job
@@ -21,6 +22,7 @@ from web.messaging.clock import HAPPENED
 from web.messaging.ordering import FIRST_ANSWER, latest, phase
 from web.messaging.retries import RetryPolicy
 from web.messaging.wakeup import JOBS_CHANNEL, MAX_PAYLOAD, notify
+from web.parsing import levels
 
 MODEL = Job
 LOST = "Lost"  # the type of the error of a job whose message got lost again and again
@@ -44,9 +46,9 @@ UPDATE = f"""
     WITH event AS (
         SELECT * FROM unnest(
             %(id)s::uuid[], %(state)s::text[], %(attempt)s::int[], %(phase)s::int[],
-            %(done)s::bigint[], %(total)s::bigint[], %(result)s::json[], %(error_type)s::text[],
-            %(error_message)s::text[], %(worker)s::text[], %(at)s::timestamptz[],
-            %(took)s::interval[], %(final)s::bool[]
+            %(done)s::bigint[], %(total)s::bigint[], %(result)s::text[]::json[],
+            %(error_type)s::text[], %(error_message)s::text[], %(worker)s::text[],
+            %(at)s::timestamptz[], %(took)s::interval[], %(final)s::bool[]
         ) AS event (id, state, attempt, phase, done, total, result, error_type,
                     error_message, worker, at, took, final)
     ), locked AS (
@@ -117,6 +119,13 @@ def replay(job_ids: Sequence[UUID]) -> dict[UUID, int]:
     return runs
 
 
+def errors(job_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Say with what jobs have failed; see ``web.messaging.handlers.Handler``."""
+    failed = Job.objects.filter(pk__in=job_ids, state=Job.State.FAILED)
+    rows = failed.values_list("pk", "error_type", "error_message")
+    return {pk: f"{kind}: {message}" for pk, kind, message in rows}
+
+
 def unfinished() -> QuerySet[Job]:
     """Select the jobs that have no answer yet; see ``web.messaging.handlers.Handler``."""
     return Job.objects.filter(state__in=Job.UNFINISHED)
@@ -161,6 +170,12 @@ def _columns(
 
 
 def _row(job_id: UUID, event: TaskEvent, progress: Progress | None) -> dict[str, Any]:
+    result = None
+    if event.state == TaskState.SUCCESS:
+        result = msgspec.json.encode(event.result).decode()
+        deque(levels(event.result), maxlen=0)  # refuses what is nested too deeply to be read
+        if len(result) > settings.JOB_SIZE_LIMIT * 1024:
+            event, result = _without_its_result(event), None
     state = STATES[event.state]
     succeeded = state == Job.State.SUCCEEDED
     done = progress and (progress.total if succeeded else progress.done)
@@ -171,7 +186,7 @@ def _row(job_id: UUID, event: TaskEvent, progress: Progress | None) -> dict[str,
         "phase": phase(event),
         "done": done or 0,
         "total": progress.total if progress else None,
-        "result": Json(event.result) if succeeded else None,
+        "result": result,
         "error_type": event.error.type if event.error else "",
         "error_message": event.error.message if event.error else "",
         "worker": event.worker,
@@ -179,6 +194,13 @@ def _row(job_id: UUID, event: TaskEvent, progress: Progress | None) -> dict[str,
         "took": event.started_at and max(event.at - event.started_at, timedelta()),
         "final": state in Job.FINAL,
     }
+
+
+def _without_its_result(event: TaskEvent) -> TaskEvent:
+    error = result_too_large(settings.JOB_SIZE_LIMIT)
+    return msgspec.structs.replace(
+        event, state=TaskState.FAILURE, result=None, error=TaskError(error.kind, error.message)
+    )
 
 
 def _try_again(failures: dict[UUID, TaskEvent]) -> list[str]:

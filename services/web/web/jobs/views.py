@@ -17,8 +17,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
+from rest_framework.throttling import BaseThrottle
 
 from web.accounts.models import User
+from web.accounts.throttles import SubmissionThrottle
 from web.jobs import admission, cancellation, catalogue, submission
 from web.jobs.models import Computation, Job
 from web.jobs.serializers import (
@@ -73,6 +75,10 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
     filterset_class = JobFilter
     lookup_value_regex = "[0-9a-f-]{36}"
 
+    def get_throttles(self) -> list[BaseThrottle]:
+        """Limit only what adds to what is stored."""
+        return [SubmissionThrottle()] if self.action == "create" else []
+
     def get_queryset(self) -> QuerySet[Job]:
         """Only the user's own; in lists without what may be large."""
         jobs = Job.objects.filter(owner=cast("User", self.request.user))
@@ -86,7 +92,10 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
             202: OpenApiResponse(JobSerializer, "Accepted; see Location."),
             404: problem("`unknown_computation`: no worker has announced it."),
             422: problem("`idempotency_key_reused`: the key came with another request before."),
-            429: problem("`too_many_unfinished_jobs`: wait until some of yours have ended."),
+            429: problem(
+                "`too_many_unfinished_jobs`: wait until some of yours have ended; `throttled`: you "
+                "have submitted too much within an hour. Retry-After says when to come back."
+            ),
             503: problem("`backlog_full`: all of us have too many; or the database is away."),
         },
     )

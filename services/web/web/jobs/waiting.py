@@ -2,19 +2,21 @@
 
 import threading
 import time
+from collections import Counter
 from uuid import UUID
 
 import psycopg
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
 
 from web.jobs.models import Job
 from web.messaging.wakeup import JOBS_CHANNEL, Listener
+from web.postgresql.pool import give_back
 
 log = structlog.get_logger("web.waiting")
 IDLE = 60.0  # seconds without anybody waiting after which the thread ends
+SHARES = 4  # nobody has more than one of so many shares of the places
 RECHECK = 2.0  # seconds after which a waiter looks by itself, for a notification may get lost
 
 
@@ -30,14 +32,15 @@ class JobWatch:
         self._listening = threading.Event()
         self._stopping = False
         self._waiters: dict[str, set[threading.Event]] = {}
-        self._places = threading.BoundedSemaphore(max(settings.JOB_WAITERS, 1))
+        self._waiting: Counter[UUID] = Counter()  # requests by user
 
     def wait(self, job: Job, seconds: float) -> Job:
         """Return the job when it is final or the time is up.
 
-        If too many requests wait already, it is returned as it is: the client asks again.
+        If too many requests wait already, of all or of its owner, it is returned as it is: the
+        client asks again.
         """
-        if job.is_final or not self._places.acquire(blocking=False):
+        if job.is_final or not self._take_place(job.owner_id):
             return job
         finished = threading.Event()
         deadline = time.monotonic() + seconds
@@ -47,7 +50,7 @@ class JobWatch:
             return self._watch(job.id, finished, deadline)
         finally:
             self._remove(str(job.id), finished)
-            self._places.release()
+            self._leave_place(job.owner_id)
 
     def stop(self) -> None:
         """End the thread, which takes up to a second."""
@@ -56,13 +59,25 @@ class JobWatch:
         if thread:
             thread.join()
 
+    def _take_place(self, owner: UUID) -> bool:
+        share = max(settings.JOB_WAITERS // SHARES, 1)
+        with self._lock:
+            is_free = self._waiting.total() < settings.JOB_WAITERS and self._waiting[owner] < share
+            if is_free:
+                self._waiting[owner] += 1
+            return is_free
+
+    def _leave_place(self, owner: UUID) -> None:
+        with self._lock:
+            self._waiting -= Counter([owner])  # forgets who has no more
+
     def _watch(self, job_id: UUID, finished: threading.Event, deadline: float) -> Job:
         while True:
-            job = Job.objects.get(pk=job_id)
+            state = Job.objects.values_list("state", flat=True).get(pk=job_id)
             remaining = deadline - time.monotonic()
-            if job.is_final or remaining <= 0:
-                return job
-            connection.close()  # back to the pool: waiting needs no database
+            if state in Job.FINAL or remaining <= 0:
+                return Job.objects.get(pk=job_id)
+            give_back()
             finished.wait(min(remaining, RECHECK))
 
     def _add(self, job_id: str, finished: threading.Event) -> None:

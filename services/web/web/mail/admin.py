@@ -55,5 +55,8 @@ class EmailAdmin(TaskAdmin):
         queued = repeating.send_again(ids, by, seconds=repair.REQUEST_BUDGET)
         self.message_user(request, f"{queued} mails are queued again")
         if left := len(ids) - queued:
-            explanation = f"{left} were left: not failed, without contents by now, or time was up"
+            explanation = (
+                f"{left} were left: not failed, without contents by now, with contents of which no "
+                "mail can be made (its answer says why), or time was up"
+            )
             self.message_user(request, explanation, messages.WARNING)

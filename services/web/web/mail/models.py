@@ -59,6 +59,7 @@ class Email(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
+            models.Index(fields=["-created_at", "-id"], name="email_newest"),
             models.Index(fields=["user", "-created_at", "-id"], name="email_user_newest"),
             models.Index(fields=["user", "state", "-created_at"], name="email_user_state"),
             models.Index(fields=["state", "-created_at"], name="email_state"),

@@ -8,6 +8,7 @@ import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 
+from contracts.errors import MalformedMessageError
 from web.mail import results, sending
 from web.mail.models import Email
 
@@ -23,7 +24,8 @@ def repeatable() -> QuerySet[Email]:
 def send_again(mails: Sequence[UUID], by: str, *, seconds: float = float("inf")) -> int:
     """Queue mails again, in batches that are a transaction each; returns how many.
 
-    Those that have not failed, or whose contents have been erased, are left as they are.
+    Those that have not failed, or whose contents have been erased, are left as they are. One whose
+    message cannot be made fails again, and says why.
 
     Args:
         mails: their ids.
@@ -44,6 +46,14 @@ def _queue_again(ids: Sequence[UUID]) -> int:
     # Locked in the order of their ids, as the collector does it.
     locked = repeatable().filter(pk__in=ids).order_by("pk").select_for_update()
     queued = results.replay([email.pk for email in locked])
-    for email in Email.objects.filter(pk__in=queued):
+    return sum(_dispatched(email) for email in Email.objects.filter(pk__in=queued))
+
+
+def _dispatched(email: Email) -> bool:
+    try:
         sending.dispatch(email)
-    return len(queued)
+    except MalformedMessageError as error:
+        log.error("its message cannot be made", task_id=str(email.pk), reason=str(error))
+        results.give_up([email.pk], f"its message cannot be made: {error}")
+        return False
+    return True

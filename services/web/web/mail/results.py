@@ -103,6 +103,12 @@ def replay(email_ids: Sequence[UUID]) -> dict[UUID, int]:
     return runs
 
 
+def errors(email_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Say with what mails have failed; see ``web.messaging.handlers.Handler``."""
+    failed = Email.objects.filter(pk__in=email_ids, state=Email.State.FAILED)
+    return dict(failed.values_list("pk", "answer"))
+
+
 def unfinished() -> QuerySet[Email]:
     """Select the mails that have no answer yet; see ``web.messaging.handlers.Handler``."""
     return Email.objects.filter(state__in=Email.UNFINISHED)

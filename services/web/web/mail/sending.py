@@ -20,12 +20,12 @@ def queue(
         context: what the template needs; it may hold secrets.
         user: whose mail it is, if anybody's.
 
-    Raises OutsideTransactionError, and InvalidAddressError for what is no address.
+    Raises OutsideTransactionError, InvalidAddressError for what is no address, and
+    MalformedMessageError for a context with values that are no strings; nothing is stored then.
     """
-    email = Email.objects.create(
-        template=template, recipient=canonical(recipient), context=context, user=user
-    )
-    dispatch(email)
+    email = Email(template=template, recipient=canonical(recipient), context=context, user=user)
+    dispatch(email)  # first: it refuses what cannot be sent before anything is written
+    email.save(force_insert=True)
     return email
 
 

@@ -36,6 +36,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
                     "refusals"]  # fmt: skip
     fields = [*list_display, "exchange", "last_refusal"]  # type: ignore[list-item]
     list_filter = ["routing_key"]
+    ordering = ["due_at", "id"]
 
 
 class TaskAdmin(ReadOnlyAdmin):
@@ -81,7 +82,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def subject(self, letter: DeadLetter) -> str:
         """Link to it."""
         row = redaction.subject(letter)
-        return format_html('<a href="{}">{}</a>', admin_page(row), row) if row else "none"
+        page = admin_page(row) if row else ""
+        return format_html('<a href="{}">{}</a>', page, row) if page else str(row or "none")
 
     @admin.display(description="arguments, without secrets")
     def arguments(self, letter: DeadLetter) -> str:

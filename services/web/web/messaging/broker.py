@@ -1,13 +1,13 @@
 """A connection to the broker that no silence holds up."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from kombu import Connection
 
-from contracts.topology import check
+from contracts.topology import Entity, check
 from web.messaging.publisher_app import app
 
 HEARTBEAT = 10  # seconds; a connection that is silent for twice as long is dead
@@ -19,10 +19,10 @@ SOCKET_SETTINGS = {socket.TCP_USER_TIMEOUT: 0}
 
 
 @contextmanager
-def connected(*, checked: bool = True) -> Iterator[Connection]:
-    """Connect and check the topology, unless the caller does, within seconds or not at all.
+def connected(uses: Sequence[Entity] | None = None) -> Iterator[Connection]:
+    """Connect within seconds or not at all, and check that what the caller ``uses`` is there.
 
-    Raises one of BROKER_ERRORS, and TopologyError.
+    Raises one of BROKER_ERRORS, and MissingTopologyError.
     """
     options = {"socket_settings": SOCKET_SETTINGS}
     connection = app.connection_for_write(
@@ -32,8 +32,8 @@ def connected(*, checked: bool = True) -> Iterator[Connection]:
     opened: Any = connection.connection  # py-amqp's, which has no types
     try:
         opened.sock.settimeout(ANSWER)
-        if checked:
-            check(connection)
+        if uses is not None:
+            check(connection, uses)
         yield connection
         opened.sock.settimeout(GOODBYE)
         connection.release()

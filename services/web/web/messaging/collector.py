@@ -29,7 +29,14 @@ from web.jobs import catalogue
 from web.messaging import dead_letters, handlers, unrouted, workers
 from web.messaging.broker import connected
 from web.messaging.dead_letters import LONGEST_DETAIL, UNDECODABLE
-from web.messaging.inbox import Inbox, body_of, corpse, is_result, routing_key
+from web.messaging.inbox import (
+    Inbox,
+    body_of,
+    corpse,
+    is_from_its_service,
+    is_result,
+    routing_key,
+)
 from web.messaging.lifecycle import StopSignal, is_outage
 from web.messaging.models import DeadLetter
 from web.messaging.storable import storable_text
@@ -37,6 +44,7 @@ from web.messaging.storable import storable_text
 log = structlog.get_logger("web.collector")
 REFUSED = "its header x-death is none of RabbitMQ's, which could not have dead-lettered it"
 OTHER_KEY = "its routing key is not the one that belongs to what its body says"
+OTHER_EXCHANGE = "it came through the exchange of another service than its routing key names"
 
 
 Content = TaskEvent | DeadLetter | Catalogue | WorkerReport
@@ -57,7 +65,7 @@ def collect(stop: StopSignal, liveness: LivenessFile) -> None:
     Raises one of BROKER_ERRORS or DATABASE_ERRORS; what was not acknowledged is delivered again.
     """
     database.ensure_connection()  # first: what nobody can store would only go back to its queue
-    with connected() as connection:
+    with connected(topology.OF_COLLECTOR) as connection:
         inbox = Inbox(connection)
         log.info("collector connected")
         while not stop:
@@ -96,8 +104,7 @@ def _apply(arrivals: Sequence[Arrival], applied: Callable[[Message], object]) ->
 
 def _refuse(arrival: Arrival, error: Exception) -> None:
     """Put what cannot be applied into the dead letters; what its error says may be secret."""
-    names = [type(cause).__name__ for cause in (error, error.__cause__) if cause]
-    detail = " from ".join(names)
+    detail = dead_letters.words(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     at = f"{place.filename}:{place.lineno}"
     message = arrival.message
@@ -142,18 +149,32 @@ def _write(batch: Sequence[Content]) -> None:
         handler = handlers.find(task)
         if handler:
             handler.apply(of_task)
+    failed = [event for of_task in by_task.values() for event in of_task if event.error]
+    if failed:
+        dead_letters.explain(UUID(event.task_id) for event in failed)
 
 
 def _content(message: Message) -> Content:
-    """Decode a message by its routing key, which has to agree with what its body says.
+    """Decode a message; whatever comes of that, it ends neither its batch nor the collector."""
+    try:
+        return _decoded(message)
+    except Exception as error:  # noqa: BLE001 -- anybody may have made it, and of anything
+        detail = dead_letters.words(error)
+        log.error("cannot be decoded", routing_key=routing_key(message), error=detail)
+        return _unreadable(message, detail)
 
-    The broker holds each service to the routing keys that begin with its name, and nothing holds
-    it to a body.
+
+def _decoded(message: Message) -> Content:
+    """Decode a message by its routing key, which has to agree with its exchange and its body.
+
+    The broker holds each service to its own exchange, and nothing to a routing key or a body.
     """
     key = routing_key(message)
     try:
         if not is_result(message):
             return dead_letters.describe(corpse(message))
+        if not is_from_its_service(message):
+            raise MalformedMessageError(OTHER_EXCHANGE)
         if key == CATALOGUE_ROUTING_KEY:
             announced = msgspec.json.decode(body_of(message), type=Catalogue)
             catalogue.check(announced)
@@ -191,7 +212,8 @@ def _unusable(message: Message, detail: str) -> DeadLetter:
     if is_result(message):
         letter.queue = topology.WEB_RESULTS.name
         service = routing_key(message).removesuffix(REFUSED_SUFFIX)
-        if not letter.task.startswith(f"{service}."):  # nor may its headers name another's task
+        # Nor may its headers name another's task.
+        if not (is_from_its_service(message) and letter.task.startswith(f"{service}.")):
             letter.task_id = None
     return letter
 

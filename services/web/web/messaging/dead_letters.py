@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from contracts import topology, wire
-from contracts.errors import MalformedMessageError
+from contracts.errors import MalformedMessageError, WarrenError
 from contracts.results import TaskError, TaskState
 from contracts.tasks import TASKS
 from web.messaging import handlers
@@ -21,8 +22,12 @@ from web.messaging.storable import storable_json, storable_text
 
 CRASHED = "delivery_limit"
 UNROUTED = "unrouted"
+REJECTED = "rejected"
 MISPLACED = "misplaced"
 MALFORMED = "malformed"
+UNMADE = "unmade"
+# Until the worker's own words have come, which take another queue than the message.
+UNKNOWN_ERROR = "its task ended with an error that is no answer; the worker's log names it"
 # What a body can do to its decoder; an endless nesting is a RecursionError.
 UNDECODABLE = (msgspec.DecodeError, MalformedMessageError, UnicodeDecodeError, RecursionError)
 DELIVERY_COUNT = "x-delivery-count"
@@ -68,7 +73,10 @@ def describe(corpse: Corpse) -> DeadLetter:
         reason=storable_text(reason, 40),
         detail=storable_text(detail, LONGEST_DETAIL),
         task=_task(corpse.headers),
-        task_id=_task_id(corpse.headers),
+        # A result belongs to no task by its headers, which its worker may have made of anything.
+        task_id=None
+        if death.get("queue") == topology.WEB_RESULTS.name
+        else _task_id(corpse.headers),
         queue=storable_text(death.get("queue", "")),
         exchange=storable_text(death.get("exchange", corpse.exchange)),
         routing_key=storable_text(corpse.routing_key),
@@ -91,6 +99,30 @@ def store(letters: Sequence[DeadLetter]) -> None:
             letter.fingerprint = uuid4().hex
         known.add(letter.fingerprint)
     DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
+
+
+def explain(task_ids: Iterable[UUID]) -> None:
+    """Have rejected letters say with what error their tasks ended, as soon as their owners know.
+
+    To be called after the owners' rows have been brought up to date, and so been locked: of two
+    collectors, one with the letter and one with the error, the second then sees what the first did.
+    """
+    waiting = DeadLetter.objects.filter(
+        task_id__in=list(task_ids), reason=REJECTED, detail=UNKNOWN_ERROR
+    )
+    letters = list(waiting.only("task", "task_id"))
+    by_task = defaultdict(list)
+    for letter in letters:
+        by_task[letter.task].append(letter.task_id)
+    errors: dict[UUID, str] = {}
+    for task, ids in by_task.items():
+        if handler := handlers.find(task):
+            errors |= handler.errors([task_id for task_id in ids if task_id])
+    for letter in letters:
+        error = errors.get(letter.task_id, "") if letter.task_id else ""
+        if UNKNOWN_ERROR not in error:  # which is what they know from the letter
+            letter.detail = storable_text(error, LONGEST_DETAIL) or UNKNOWN_ERROR
+    DeadLetter.objects.bulk_update(letters, ["detail"])
 
 
 def event_of(letter: DeadLetter) -> DeadLetterEvent | None:
@@ -128,6 +160,29 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
         handler.apply([event])
 
 
+def unmade(task: str, task_id: UUID, detail: str) -> DeadLetter:
+    """Describe a message that does not exist, as its job or mail is such that none can be made."""
+    return DeadLetter(
+        fingerprint=uuid4().hex,
+        reason=UNMADE,
+        detail=storable_text(detail, LONGEST_DETAIL),
+        task=task,
+        task_id=task_id,
+        exchange=topology.TASKS.name,
+        routing_key=task,
+        headers={"task": task, "id": str(task_id)},
+        properties={},
+        body=b"",
+    )
+
+
+def words(error: Exception) -> str:
+    """Describe an error; the words of those that are not ours may hold a value that is secret."""
+    if isinstance(error, WarrenError):
+        return str(error)
+    return " from ".join(type(cause).__name__ for cause in (error, error.__cause__) if cause)
+
+
 def _diagnose(corpse: Corpse) -> tuple[str, str]:
     """Explain a death to an operator, without a value from the message's body."""
     if wire.UNREADABLE in corpse.headers:
@@ -138,16 +193,14 @@ def _diagnose(corpse: Corpse) -> tuple[str, str]:
     reason = storable_text(corpse.death.get("reason") or MISPLACED)
     if reason == CRASHED:
         return reason, f"crashed its worker {topology.TASK_DELIVERY_LIMIT + 1} times"
-    if reason not in ("rejected", MISPLACED):
+    if reason not in (REJECTED, MISPLACED):
         return reason, f"RabbitMQ dropped it: {reason}"
     came = "" if corpse.death else f"it came straight to {corpse.exchange or corpse.routing_key}"
     try:
         _decode(corpse)
     except UNDECODABLE as error:
         return MALFORMED, f"{came}; {error}" if came else str(error)
-    return reason, came or (
-        "its task ended with an error that is no answer; its job or mail names it"
-    )
+    return reason, came or UNKNOWN_ERROR
 
 
 def _decode(corpse: Corpse) -> None:

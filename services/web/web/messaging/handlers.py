@@ -28,6 +28,9 @@ class Handler(Protocol):
         Those that are not returned are not to be run again.
         """
 
+    def errors(self, task_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """Say of the rows that have failed with what, in words for an operator."""
+
     def unfinished(self) -> QuerySet[Any]:
         """Select the rows whose tasks have no answer yet: each has to be somewhere."""
 

@@ -63,7 +63,18 @@ class Inbox:
 def is_result(message: Message) -> bool:
     """Whether it came from a worker and not as a dead letter."""
     # What nobody wanted keeps the name of the exchange that it was first published to.
-    return bool(message.delivery_info["exchange"] == topology.RESULTS.name)
+    exchange = str(message.delivery_info["exchange"])
+    return exchange == topology.OLD_RESULTS or exchange.startswith(topology.results_name(""))
+
+
+def is_from_its_service(message: Message) -> bool:
+    """Whether a result came through the exchange of the service that its routing key names.
+
+    What workers of an older version reported was held to its routing key by the broker.
+    """
+    service = routing_key(message).partition(".")[0]
+    own = (topology.results_name(service), topology.OLD_RESULTS)
+    return message.delivery_info["exchange"] in own
 
 
 def routing_key(message: Message) -> str:

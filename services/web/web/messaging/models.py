@@ -55,6 +55,30 @@ class Worker(models.Model):
         return self.node
 
 
+class ProcessLife(models.Model):
+    """One life of a relay, a collector, a reconciler or a worker, from its start to its end.
+
+    The times are the database's, but for ``began``, which tells lives of one name apart.
+    ``error`` is what a life has ended with; one that ends as it was told to is forgotten, if the
+    process can see to that. Workers cannot: theirs end by not being seen any more.
+    """
+
+    process = models.TextField()
+    node = models.TextField()
+    began = models.DateTimeField()
+    first_seen_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["process", "node", "began"], name="process_life")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.process} {self.node}"
+
+
 class DeadLetter(models.Model):
     """A message that could not be handled, kept as it was until an operator decides about it."""
 
@@ -86,6 +110,7 @@ class DeadLetter(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
+            models.Index(fields=["-created_at", "-id"], name="dead_letter_newest"),
             models.Index(fields=["state", "-created_at"], name="dead_letter_state"),
             models.Index(fields=["reason"], name="dead_letter_reason"),
         ]

@@ -15,15 +15,23 @@ from typing import Any
 
 import structlog
 from amqp import Message
-from amqp.exceptions import ChannelError, PreconditionFailed
+from amqp.exceptions import ChannelError, FrameSyntaxError, PreconditionFailed
+from amqp.serialization import dumps
 from kombu import Connection, Producer
 
+from contracts import topology
 from web.messaging.broker import ANSWER, connected, drained, keep_alive
 from web.messaging.models import OutboxMessage
 from web.messaging.publisher_app import CONTROL, app
 
 log = structlog.get_logger("web.publisher")
 CONFIRM_TIMEOUT = 30.0  # seconds of silence after which a connection is given up
+# Properties have to fit into one frame (of 128 KiB), or the broker closes the connection.
+LARGEST_HEADERS = 100_000  # bytes
+# What a row can do to the encoder; py-amqp says FrameSyntaxError of a name that is too long.
+UNENCODABLE = (
+    TypeError, ValueError, KeyError, AttributeError, RecursionError, struct.error, FrameSyntaxError,
+)  # fmt: skip
 LOOK_UP = 1.0  # seconds to wait for the broker before looking at anything else
 Answers = list[tuple[OutboxMessage, str]]
 
@@ -67,7 +75,7 @@ class Publisher:
 
     def __enter__(self) -> "Publisher":
         with ExitStack() as opening:
-            self._connection: Connection = opening.enter_context(connected())
+            self._connection: Connection = opening.enter_context(connected(topology.OF_RELAY))
             self._amqp: Any = self._connection.connection
             self._amqp.on_blocked, self._amqp.on_unblocked = self._on_blocked, self._on_unblocked
             self._open_channels()
@@ -166,19 +174,21 @@ class Publisher:
         return bool(writable) and not self.blocked
 
     def _send(self, message: OutboxMessage) -> None:
-        properties = dict(message.properties)
         ours = {"outbox_id": str(message.pk), "refusals": message.refusals}
         try:
+            headers = message.headers | ours
+            if (size := len(dumps("F", (headers,)))) > LARGEST_HEADERS:
+                raise ValueError(f"headers of {size} bytes")
             self._producer.publish(
                 bytes(message.body),
                 exchange=message.exchange,
                 routing_key=message.routing_key,
-                headers=message.headers | ours,
+                headers=headers,
                 mandatory=message.mandatory,
                 retry=False,
-                **properties,
+                **message.properties,
             )
-        except (TypeError, ValueError, KeyError, AttributeError, struct.error) as error:
+        except UNENCODABLE as error:
             reason = f"{type(error).__name__}: {error}"
             self._outcome.add(self._outcome.unencodable, message, reason)
             return

@@ -15,10 +15,10 @@ from kombu import Connection
 from contracts import topology
 from contracts.liveness import LivenessFile
 from contracts.tasks import TASKS
-from web.messaging import handlers, workers
+from web.messaging import dead_letters, handlers, workers
 from web.messaging.broker import connected, keep_alive
 from web.messaging.handlers import Handler
-from web.messaging.lifecycle import StopSignal
+from web.messaging.lifecycle import StopSignal, is_outage
 from web.messaging.models import OutboxMessage
 from web.messaging.suspicion import Suspect, Suspicion, View
 
@@ -40,7 +40,7 @@ class Reconciler:
 
     def run(self) -> None:
         """Look and mend until told to stop. Raises one of BROKER_ERRORS or DATABASE_ERRORS."""
-        with connected(checked=False) as connection:
+        with connected() as connection:
             log.info("reconciler connected")
             while not self._stop:
                 self._show_life(connection)
@@ -93,9 +93,32 @@ def _view(connection: Connection, service: str) -> View:
     )
 
 
-@transaction.atomic
 def _mend(task: str, handler: Handler, suspects: Sequence[Suspect]) -> None:
-    """Publish tasks again, or give up those for which that has been done often enough."""
+    """Mend all of them but those whose messages cannot be made, which fail as dead letters."""
+    try:
+        again, spent = _try_to_mend(handler, suspects)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(suspects) > 1:
+            middle = len(suspects) // 2
+            _mend(task, handler, suspects[:middle])
+            _mend(task, handler, suspects[middle:])
+        else:
+            _set_aside(task, handler, suspects[0], error)
+        return
+    if again:
+        log.warning("published again: nowhere to be found", task=task, count=again)
+    if spent:
+        log.error("given up: lost again and again", task=task, count=spent)
+
+
+@transaction.atomic
+def _try_to_mend(handler: Handler, suspects: Sequence[Suspect]) -> tuple[int, int]:
+    """Publish tasks again, or give up those for which that has been done often enough.
+
+    Returns how many of each. Raises whatever a single row can be the cause of.
+    """
     times = _lock(handler, suspects)
     # Asked now: who has held such a lock meanwhile may have stored a message.
     queued = OutboxMessage.objects.filter(task_id__in=times).values_list("task_id", flat=True)
@@ -103,11 +126,26 @@ def _mend(task: str, handler: Handler, suspects: Sequence[Suspect]) -> None:
     spent = [pk for pk in lost if times[pk] >= settings.RECONCILE_LIMIT]
     again = [pk for pk in lost if pk not in spent]
     if again:
-        log.warning("published again: nowhere to be found", task=task, count=len(again))
         handler.publish_again(again)
     if spent:
-        log.error("given up: lost again and again", task=task, count=len(spent))
         handler.give_up(spent, f"its message got lost {settings.RECONCILE_LIMIT + 1} times")
+    return len(again), len(spent)
+
+
+def _set_aside(task: str, handler: Handler, suspect: Suspect, error: Exception) -> None:
+    """Let a row fail, with a dead letter for an operator; what cannot even fail is left alone."""
+    reason = dead_letters.words(error)
+    told = {"task": task, "task_id": str(suspect.task_id), "reason": reason}
+    log.error("its message cannot be made", **told)
+    try:
+        with transaction.atomic():
+            if _lock(handler, [suspect]):
+                dead_letters.store([dead_letters.unmade(task, suspect.task_id, reason)])
+                handler.give_up([suspect.task_id], f"its message cannot be made: {reason}")
+    except Exception as second:
+        if is_outage(second):
+            raise
+        log.error("it cannot be given up either", **(told | {"reason": dead_letters.words(second)}))
 
 
 def _lock(handler: Handler, suspects: Sequence[Suspect]) -> dict[UUID, int]:

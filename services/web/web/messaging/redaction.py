@@ -1,11 +1,12 @@
 """Showing a message to an operator without the secrets that it may hold."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from django.db.models import Model
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from contracts.tasks import TASKS
 from web.messaging import handlers
@@ -21,7 +22,20 @@ SHOWN_HEADERS = {
     "x-first-death-queue", "x-first-death-reason", "x-first-death-exchange",
     "x-last-death-queue", "x-last-death-reason", "x-last-death-exchange",
 }  # fmt: skip
-DEATH = ("queue", "reason", "count", "time", "exchange", "routing-keys")
+
+
+class Death(msgspec.Struct, rename="kebab"):
+    """One entry of RabbitMQ's record of how a message died; whatever is left out is empty.
+
+    Source: https://www.rabbitmq.com/docs/dlx#effects
+    """
+
+    queue: str = ""
+    reason: str = ""
+    count: int = 0
+    time: str = ""
+    exchange: str = ""
+    routing_keys: list[str] = []
 
 
 def shown_arguments(letter: DeadLetter) -> dict[str, Any] | None:
@@ -58,14 +72,16 @@ def shown_headers(letter: DeadLetter) -> dict[str, Any]:
 
 
 def deaths(letter: DeadLetter) -> list[dict[str, Any]]:
-    """Return RabbitMQ's record of how the message died, latest first."""
+    """Return RabbitMQ's record of how the message died, latest first.
+
+    What it is not, because somebody has published a message with one of his own, is left out.
+    """
     recorded = letter.headers.get("x-death")
-    found = recorded if isinstance(recorded, list) else []
-    return [
-        {name.replace("-", "_"): death.get(name) for name in DEATH}
-        for death in found
-        if isinstance(death, dict)
-    ]
+    found = []
+    for entry in recorded if isinstance(recorded, list) else []:
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.structs.asdict(msgspec.convert(entry, Death)))
+    return found
 
 
 def subject(letter: DeadLetter) -> Model | None:
@@ -75,9 +91,12 @@ def subject(letter: DeadLetter) -> Model | None:
 
 
 def admin_page(row: Model) -> str:
-    """Return the path of a row's page in the admin."""
+    """Return the path of a row's page in the admin, or nothing if its model has none."""
     meta = row._meta
-    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+    try:
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+    except NoReverseMatch:
+        return ""
 
 
 def pretty(value: Any) -> str:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from contracts.liveness import INTERVAL, LivenessFile
 from web.messaging import dead_letters, outbox
-from web.messaging.lifecycle import BROKER_ERRORS, StopSignal
+from web.messaging.lifecycle import BROKER_ERRORS, StopSignal, is_outage
 from web.messaging.models import OutboxMessage
 from web.messaging.publisher import Answers, Outcome, Publisher
 from web.messaging.wakeup import OUTBOX_CHANNEL, Listener
@@ -22,7 +22,8 @@ LAST_CONFIRMS = 2.0  # seconds that a relay which is to stop waits for what it h
 def relay(stop: StopSignal, liveness: LivenessFile) -> None:
     """Publish what is due until told to stop.
 
-    Raises one of BROKER_ERRORS or DATABASE_ERRORS when a connection is lost, and TopologyError.
+    Raises one of BROKER_ERRORS or DATABASE_ERRORS when a connection is lost, and
+    MissingTopologyError.
     """
     with Publisher() as publisher, Listener(OUTBOX_CHANNEL) as listener:
         log.info("relay connected")
@@ -98,7 +99,16 @@ def _postpone(refused: Answers) -> None:
 
 
 def _park(message: OutboxMessage, reason: str, detail: str) -> None:
-    log.error("message parked", task_id=str(message.task_id), reason=reason, detail=detail)
-    with transaction.atomic():
-        dead_letters.park(message, reason, detail)
-        outbox.delete([message.pk])
+    told = {"outbox_id": message.pk, "task_id": str(message.task_id), "reason": reason}
+    log.error("message parked", detail=detail, **told)
+    try:
+        with transaction.atomic():
+            dead_letters.park(message, reason, detail)
+            outbox.delete([message.pk])
+    except Exception as error:
+        if is_outage(error):
+            raise
+        # It stays, and its refusal is seen; it must not end this relay and each one after it.
+        words = dead_letters.words(error)
+        log.error("it cannot be parked", error=words, **told)
+        outbox.postpone([(message, f"{reason}, and no dead letter can be made of it: {words}")])

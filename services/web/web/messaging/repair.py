@@ -16,8 +16,11 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from contracts import topology
+from contracts.errors import MalformedMessageError
 from contracts.tasks import TASKS
 from web.messaging import handlers
+from web.messaging.dead_letters import UNMADE, words
+from web.messaging.lifecycle import is_outage
 from web.messaging.models import DeadLetter
 from web.messaging.wakeup import OUTBOX_CHANNEL, wake_after_commit
 
@@ -26,7 +29,7 @@ BATCH = 200  # letters of one transaction, which locks them and their jobs
 REQUEST_BUDGET = 10.0  # seconds that a request may take; clients and proxies wait longer
 MOST_REFUSALS = 100  # that a report lists
 # Where the relay may publish; another exchange, which a forged message may name, would hold it up.
-REPLAYABLE = {topology.TASKS.name, topology.RESULTS.name, ""}
+REPLAYABLE = {topology.TASKS.name, *(exchange.name for exchange in topology.RESULTS), ""}
 NOT_FOUND, HANDLED, NOT_REPLAYABLE = (
     "not_found",
     "dead_letter_handled",
@@ -91,11 +94,15 @@ def replay(ids: Sequence[int], by: str) -> list[Refusal]:
     """
     letters, refusals = _lock(ids)
     problems = {letter: _problem(letter) for letter in letters}
-    runs = _queue_again([letter for letter in letters if not problems[letter]])
+    problems |= {letter: _make(letter) for letter in letters if letter.reason == UNMADE}
+    made = [letter for letter in letters if letter.reason == UNMADE and not problems[letter]]
+    runs = _queue_again([each for each in letters if not problems[each] and each not in made])
     sent: dict[DeadLetter, int | None] = {}
     for letter, problem in problems.items():
         if problem:
             refusals.append(Refusal(letter.pk, NOT_REPLAYABLE, problem))
+        elif letter in made:
+            continue
         elif not _owner(letter):
             sent[letter] = None
         elif letter.task_id in runs:
@@ -103,7 +110,7 @@ def replay(ids: Sequence[int], by: str) -> list[Refusal]:
         else:
             refusals.append(Refusal(letter.pk, NOT_REPLAYABLE, NOT_FAILED))
     _resend(sent)
-    _close(list(sent), DeadLetter.State.REPLAYED, by)
+    _close([*sent, *made], DeadLetter.State.REPLAYED, by)
     return refusals
 
 
@@ -170,6 +177,8 @@ def _address(letter: DeadLetter) -> tuple[str, str]:
     """Return exchange and routing key: a task of ours goes where its contract says."""
     if letter.task in TASKS and letter.exchange in (topology.TASKS.name, ""):
         return topology.TASKS.name, letter.task
+    if letter.exchange == topology.OLD_RESULTS:
+        return topology.results_name(letter.routing_key.partition(".")[0]), letter.routing_key
     return letter.exchange, letter.routing_key
 
 
@@ -184,6 +193,25 @@ def _problem(letter: DeadLetter) -> str:
 
 def _owner(letter: DeadLetter) -> handlers.Handler | None:
     return handlers.find(letter.task) if letter.task_id else None
+
+
+def _make(letter: DeadLetter) -> str:
+    """Make a message that could not be made before; returns what is in the way."""
+    handler, task_id = _owner(letter), letter.task_id
+    if handler is None or task_id is None:
+        return NOT_FAILED
+    try:
+        with transaction.atomic():
+            if task_id not in handler.replay([task_id]):
+                return NOT_FAILED
+            handler.publish_again([task_id])
+            if not handler.unfinished().filter(pk=task_id).exists():
+                raise MalformedMessageError("nothing is left that it could be made of")
+    except Exception as error:
+        if is_outage(error):
+            raise
+        return f"its message still cannot be made: {words(error)}"
+    return ""
 
 
 def _queue_again(letters: Sequence[DeadLetter]) -> dict[UUID | None, int]:

@@ -40,10 +40,10 @@ class DeathSerializer(serializers.Serializer[Any]):
 class SubjectSerializer(serializers.Serializer[Any]):
     """The job or mail that a message belonged to."""
 
-    kind = serializers.ChoiceField(["job", "email"])
+    kind = serializers.CharField(help_text="Such as job or email.")
     id = serializers.UUIDField()
     state = serializers.CharField()
-    page = serializers.URLField(help_text="In the admin.")
+    page = serializers.URLField(allow_null=True, help_text="In the admin; null if it has none.")
 
 
 class DeadLetterDetailSerializer(DeadLetterSerializer):
@@ -93,11 +93,12 @@ class DeadLetterDetailSerializer(DeadLetterSerializer):
         row = redaction.subject(letter)
         if row is None:
             return None
+        page = redaction.admin_page(row)
         return {
             "kind": row._meta.model_name,
             "id": str(row.pk),
             "state": getattr(row, "state", ""),
-            "page": settings.PUBLIC_URL + redaction.admin_page(row),
+            "page": settings.PUBLIC_URL + page if page else None,
         }
 
 

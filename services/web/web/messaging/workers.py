@@ -1,4 +1,4 @@
-"""The workers that there are, as they report themselves over ``warren.results``."""
+"""The workers that there are, as they report themselves over the exchanges of results."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from psycopg.types.json import Jsonb
 
 from contracts.results import WorkerReport
+from web.messaging import lives
 from web.messaging.models import Worker
 
 SEEN = timedelta(seconds=30)  # a worker that has not reported for so long counts as away
@@ -40,6 +41,9 @@ def record(reports: Iterable[WorkerReport]) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute(UPSERT, _columns(latest.values()))
+    lives.record(
+        (each.service, each.worker, each.started_at) for each in latest.values() if each.started_at
+    )
     Worker.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
 
 

@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from web.postgresql.outage import outage
 
-LONGEST_WAIT = 3.0  # seconds for a connection, if all are in use
+LONGEST_WAIT = 10.0  # seconds for a connection, if all are in use: a rush is over by then
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

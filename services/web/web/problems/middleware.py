@@ -6,8 +6,9 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.db import DataError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 
+from web.postgresql.pool import give_back
 from web.problems.exceptions import ContentTooLarge, LengthRequired, UnsupportedMediaType
 from web.problems.handlers import DATABASE_ERRORS, answer, handler400, unavailable
 
@@ -21,7 +22,7 @@ CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 
 class ProblemMiddleware:
-    """Refuses bodies before they are read, and answers for an absent database.
+    """Reads bodies, or refuses to, before anything else, and answers for an absent database.
 
     What is refused: a body that is too large, of a length unknown, or in another charset.
     """
@@ -47,7 +48,12 @@ class ProblemMiddleware:
             limit = min(limit, LARGEST_PUBLIC_BODY)
         if _length(request) > limit:
             return answer(ContentTooLarge(f"A body may have up to {limit:,} bytes here."), request)
+        try:
+            _ = request.body  # all of it, before anything takes a connection to the database
+        except UnreadablePostError as error:
+            return handler400(request, error)
         response = self._get_response(request)
+        give_back()  # however slowly the client takes the answer
         if request.path.startswith(PRIVATE):
             response.setdefault("Cache-Control", "no-store")
         return response

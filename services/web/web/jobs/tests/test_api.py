@@ -2,11 +2,13 @@
 
 import threading
 import uuid
+from queue import Queue
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from web.accounts.models import User
@@ -15,6 +17,7 @@ from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import event, make_computation, make_job, make_user
 from web.jobs.waiting import watch
 from web.messaging.models import OutboxMessage
+from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
 ADDITION = {"computation": "add", "arguments": {"x": 4, "y": 6}}
@@ -56,7 +59,8 @@ def test_submitting_takes_few_queries(
     monkeypatch.setattr(admission, "backlog", admission.Backlog())
     monkeypatch.setattr(admission, "FRESH", 3600)
     client.post("/api/v1/jobs", ADDITION)  # counts the backlog
-    with django_assert_num_queries(6):  # computation, savepoint, own jobs, job, message, release
+    # rate, computation, savepoint, own jobs, job, message, release
+    with django_assert_num_queries(7):
         client.post("/api/v1/jobs", ADDITION)
 
 
@@ -118,7 +122,7 @@ def test_of_many_errors_the_first_are_told(client: APIClient) -> None:
     make_computation("describe", arguments_schema={
         "type": "object", "properties": {"values": {"items": {"type": "number"}}},
     })  # fmt: skip
-    body = {"computation": "describe", "arguments": {"values": [""] * 100_000}}
+    body = {"computation": "describe", "arguments": {"values": [""] * 60_000}}
     answer = client.post("/api/v1/jobs", body)
     assert answer.status_code == 400
     errors = answer.json()["errors"]
@@ -217,6 +221,54 @@ def test_waiting_ends_as_soon_as_the_job_does(
         results.apply([event(job.id, "SUCCESS")])  # type: ignore[arg-type]
     asking.join(30)  # well before the 60 s
     assert answers[0].json()["state"] == "succeeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_takes_all_places_of_those_who_wait(
+    user: User, client: APIClient, settings: Settings, request: pytest.FixtureRequest
+) -> None:
+    settings.JOB_WAITERS = 4  # one for each user
+    request.addfinalizer(watch.stop)
+    stranger = make_user("grace@example.org")
+    of_a_stranger = APIClient()
+    of_a_stranger.force_authenticate(stranger)
+    job, other = make_job(user), make_job(stranger)
+    answers: Queue[tuple[str, str]] = Queue()
+
+    def ask(asker: APIClient, which: Job) -> None:
+        answer = asker.get(f"/api/v1/jobs/{which.id}?wait=60").json()
+        answers.put((answer["id"], answer["state"]))
+        connection.close()
+
+    asking = [threading.Thread(target=ask, args=(client, job)) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    first = answers.get(timeout=30)  # well before the 60 s: there was no place
+    asking.append(threading.Thread(target=ask, args=(of_a_stranger, other)))
+    asking[-1].start()
+    with transaction.atomic():
+        results.apply([event(each.id, "SUCCESS") for each in (job, other)])  # type: ignore[arg-type]
+    for thread in asking:
+        thread.join(30)
+    later = {answers.get_nowait() for _ in range(2)}
+    assert first == (str(job.id), "queued")
+    assert later == {(str(job.id), "succeeded"), (str(other.id), "succeeded")}
+
+
+def test_submissions_of_a_user_are_limited_by_number_and_size(
+    client: APIClient, settings: Settings
+) -> None:
+    settings.THROTTLE_SUBMISSION = Rate(4, seconds=3600)
+    large = ADDITION | {"unknown": "x" * 40 * 1024}  # counts three times, also when it is refused
+    assert client.post("/api/v1/jobs", ADDITION).status_code == 202
+    client.post("/api/v1/jobs", large)
+    refused = client.post("/api/v1/jobs", ADDITION)
+    assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+    assert 0 < int(refused["Retry-After"]) <= 3600
+    stranger = APIClient()
+    stranger.force_authenticate(make_user("grace@example.org"))
+    assert stranger.post("/api/v1/jobs", ADDITION).status_code == 202
+    assert client.get("/api/v1/jobs").status_code == 200
 
 
 def test_computations_are_listed_with_schema_and_limits(client: APIClient) -> None:

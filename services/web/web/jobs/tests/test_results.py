@@ -8,9 +8,11 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from msgspec import structs
+from pytest_django import Settings
 
 from contracts.errors import TaskReturnedError
 from contracts.results import TaskError, TaskEvent, TaskState
@@ -55,7 +57,7 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize(("endings", "state"), HISTORIES.items())
-@settings(max_examples=25)
+@examples(max_examples=25)
 @given(seed=st.integers(), cuts=st.lists(st.integers(0, 30), max_size=6))
 def test_any_order_repetition_and_batching_of_a_history_ends_in_its_state(
     endings: tuple[TaskState | None, ...], state: str, job: Job, seed: int, cuts: list[int]
@@ -88,6 +90,21 @@ def test_the_usual_way_shows_progress_worker_and_times(job: Job) -> None:
     assert job.started_at is not None
     assert job.finished_at is not None
     assert BEGINNING < job.started_at < job.finished_at
+
+
+def test_a_result_beyond_its_limit_is_a_failure_and_not_stored(
+    job: Job, settings: Settings
+) -> None:
+    settings.JOB_SIZE_LIMIT = 16  # KiB
+    fits, large = job, make_job(job.owner)
+    for each, size in ((fits, 16 * 1024 - 2), (large, 16 * 1024 - 1)):  # and two quotes
+        apply(structs.replace(event(each.id, S.SUCCESS), result="x" * size))
+        each.refresh_from_db()
+    assert fits.state == "succeeded"
+    assert (large.state, large.result) == ("failed", None)
+    assert large.error == {
+        "type": "ResultTooLarge", "message": "the result is larger than its limit of 16 KiB"
+    }  # fmt: skip
 
 
 def test_progress_of_an_earlier_attempt_is_not_kept(job: Job) -> None:

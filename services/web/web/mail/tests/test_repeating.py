@@ -50,6 +50,15 @@ def test_what_has_not_failed_or_is_erased_is_left() -> None:
     assert not OutboxMessage.objects.exists()
 
 
+def test_one_whose_message_cannot_be_made_is_left_and_stops_no_other() -> None:
+    bad, good = failed(context={"days": 3}), failed()
+    assert repeating.send_again([bad.pk, good.pk], "ops") == 1
+    bad.refresh_from_db()
+    good.refresh_from_db()
+    assert (bad.state, good.state) == ("failed", "queued")
+    assert "its message cannot be made: mailer.send_email: Expected `str`" in bad.answer
+
+
 def test_many_are_sent_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repeating, "BATCH", 2)
     mails = [failed() for _ in range(5)]

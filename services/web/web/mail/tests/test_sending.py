@@ -1,9 +1,12 @@
 """Handing a mail over to the mailer."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from django.db import transaction
 
+from contracts.errors import MalformedMessageError
 from contracts.tasks import SEND_EMAIL, SendEmail
 from web.accounts.tests.factories import make_user
 from web.mail import sending
@@ -31,6 +34,16 @@ def test_the_message_asks_for_the_mail_by_the_id_of_its_row() -> None:
 def test_a_mail_outside_of_a_transaction_is_refused() -> None:
     with pytest.raises(OutsideTransactionError):
         sending.queue("welcome", "ada@example.org", {})
+    assert not Email.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_mail_that_cannot_be_sent_nothing_stays_even_if_its_error_is_caught() -> None:
+    wrong: dict[str, Any] = {"days": 3}
+    with transaction.atomic(), pytest.raises(MalformedMessageError):
+        sending.queue("welcome", "ada@example.org", wrong)
+    assert not Email.objects.exists()
+    assert not OutboxMessage.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from kombu import Connection
 
+from contracts import topology
 from contracts.results import TaskEvent, TaskState
 from web.jobs.models import Job
 from web.jobs.tests.factories import event
@@ -14,17 +15,21 @@ from web.messaging.tests.running import poll
 def publish(
     amqp: Connection,
     *bodies: bytes,
-    exchange: str = "warren.results",
+    exchange: str = "",
     key: str | None = None,
     headers: dict[str, Any] | None = None,
 ) -> None:
-    """Publish as a worker does, with the routing key of what the body says if there is no other."""
+    """Publish as a worker does, with the routing key of what the body says if there is no other.
+
+    So is the exchange the one of the service that the routing key names.
+    """
     producer = amqp.Producer(auto_declare=False)
     for body in bodies:
+        its_key = key or routing_key(body)
         producer.publish(
             body,
-            exchange=exchange,
-            routing_key=key or routing_key(body),
+            exchange=exchange or topology.results_name(its_key.partition(".")[0]),
+            routing_key=its_key,
             headers=headers,
             content_type="application/json",
             content_encoding="utf-8",

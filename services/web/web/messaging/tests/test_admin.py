@@ -1,19 +1,26 @@
 """Operators list, read, replay and discard in the admin; what is secret stays hidden."""
 
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from uuid import uuid4
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission
-from django.db import transaction
-from django.test import Client
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.models import AutoField, Model
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from contracts.tasks import SEND_EMAIL, SendEmail
 from web.accounts.models import User
+from web.jobs.models import Job
 from web.jobs.tests.factories import make_computation, make_job, make_user
+from web.mail.models import Email
 from web.mail.tests.factories import make_mail
-from web.messaging import dead_letters, outbox
-from web.messaging.models import DeadLetter, OutboxMessage
+from web.messaging import dead_letters, outbox, redaction
+from web.messaging.models import DeadLetter, OutboxMessage, ProcessLife
 from web.messaging.tests.factories import corpse, save
 from web.messaging.tests.staffing import report
 
@@ -124,6 +131,53 @@ def test_a_mail_leads_to_its_letter(browser: Client) -> None:
     letter = save(corpse(mail.id, b"[[], {}, {}]", task="mailer.send_email"))
     page = browser.get(reverse("admin:mail_email_change", args=[mail.pk])).content.decode()
     assert reverse("admin:messaging_deadletter_change", args=[letter.pk]) in page
+
+
+@pytest.mark.parametrize("command", [False, True], ids=["admin", "command"])
+def test_a_letter_of_a_model_without_a_page_in_the_admin_is_shown(
+    browser: Client, letter: DeadLetter, monkeypatch: pytest.MonkeyPatch, command: bool
+) -> None:
+    life = ProcessLife.objects.create(process="x", node="y", began=datetime.now(UTC))
+    monkeypatch.setattr(redaction, "subject", lambda _letter: life)
+    if command:
+        output = StringIO()
+        call_command("dead_letters", "show", str(letter.pk), stdout=output)
+        assert '"page": null' in output.getvalue()
+    else:
+        page = browser.get(reverse("admin:messaging_deadletter_change", args=[letter.pk]))
+        assert page.status_code == 200
+        assert "x y" in page.content.decode()
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label)
+def test_each_list_has_an_order_that_means_something(
+    browser: Client, operator: User, model: type[Model], rf: RequestFactory
+) -> None:
+    shown = admin.site._registry[model]
+    request = rf.get("/")
+    request.user = operator
+    changes = shown.get_changelist_instance(request)
+    first = changes.get_queryset(request).query.order_by[0]
+    counted = isinstance(model._meta.pk, AutoField)  # else keys may be random
+    assert counted or str(first).removeprefix("-") not in ("pk", "id")
+
+
+def test_jobs_and_mails_are_listed_newest_first_by_an_index(
+    browser: Client, operator: User
+) -> None:
+    now = datetime.now(UTC)
+    jobs = [make_job(operator, created_at=now - timedelta(days=day)) for day in (1, 3, 0, 2)]
+    page = browser.get(reverse("admin:jobs_job_changelist")).content.decode()
+    listed = sorted(jobs, key=lambda job: page.index(str(job.id)))
+    assert listed == sorted(jobs, key=lambda job: job.created_at, reverse=True)
+    newest = ("-created_at", "-id")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+    for rows, index in (
+        (Job, "job_newest"), (Email, "email_newest"), (DeadLetter, "dead_letter_newest")
+    ):  # fmt: skip
+        assert index in rows._default_manager.order_by(*newest)[:100].explain()
 
 
 def test_headers_that_are_not_ours_are_not_shown(browser: Client, operator: User) -> None:

@@ -148,8 +148,8 @@ def test_a_letter_is_shown_without_what_is_secret(operator: APIClient, job: Job)
     assert "ada@example.org" not in str(shown)
     assert shown["body_size"] == len(letter.body)
     assert shown["deaths"] == [
-        {"queue": "compute", "reason": "rejected", "count": 1, "time": None,
-         "exchange": "warren.tasks", "routing_keys": None}
+        {"queue": "compute", "reason": "rejected", "count": 1, "time": "",
+         "exchange": "warren.tasks", "routing_keys": []}
     ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import gzip
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -11,10 +12,10 @@ import pytest
 from amqp.basic_message import Message as BasicMessage
 from django.db import connection as database
 from django.db import transaction
-from kombu import Connection, Message
+from kombu import Connection, Exchange, Message
 
 from contracts import results, topology
-from contracts.results import TaskEvent, TaskState
+from contracts.results import TaskError, TaskEvent, TaskState
 from contracts.tasks import SEND_EMAIL
 from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
@@ -22,13 +23,15 @@ from web.mail.models import Email
 from web.mail.results import apply as mail_apply
 from web.mail.tests.factories import event as mail_event
 from web.mail.tests.factories import make_mail
-from web.messaging.collector import OTHER_KEY, apply
+from web.messaging.collector import OTHER_EXCHANGE, OTHER_KEY, apply
 from web.messaging.inbox import Inbox
 from web.messaging.models import DeadLetter, Worker
 from web.messaging.tests.arriving import publish
+from web.messaging.tests.factories import corpse
 from web.messaging.tests.running import poll, waits_for_a_lock
 
 pytestmark = pytest.mark.django_db
+SENDING = {"email_id": "1", "template": "reminder", "recipient": "a@example.org", "context": {}}
 
 
 @pytest.fixture
@@ -41,9 +44,10 @@ def arrive(
     *bodies: bytes,
     key: str | None = None,
     headers: dict[str, Any] | None = None,
+    exchange: str = "",
 ) -> list[Message]:
-    """Publish to ``warren.results`` and receive through a collector's inbox."""
-    publish(amqp, *bodies, key=key, headers=headers)
+    """Publish as a worker does, and receive through a collector's inbox."""
+    publish(amqp, *bodies, key=key, headers=headers, exchange=exchange)
     return receive(amqp, len(bodies))
 
 
@@ -259,6 +263,9 @@ def test_what_is_nested_without_end_becomes_a_dead_letter(amqp: Connection, job:
 
 
 def test_results_of_unknown_tasks_are_ignored(amqp: Connection) -> None:
+    with amqp.channel() as channel:  # of a service that a newer version has declared
+        topology.results_exchange("other")(channel).declare()
+        topology.WEB_RESULTS(channel).bind_to(topology.results_name("other"), "#")
     stranger = msgspec.structs.replace(event(uuid4(), TaskState.SUCCESS), task="other.task")
     apply(arrive(amqp, encoded(stranger), encoded(event(uuid4(), TaskState.SUCCESS))))
     assert not DeadLetter.objects.exists()
@@ -297,6 +304,57 @@ def test_a_report_in_the_name_of_another_is_a_dead_letter(
     assert DeadLetter.objects.get().detail == OTHER_KEY
 
 
+def test_what_a_service_reports_through_its_exchange_of_another_is_a_dead_letter(
+    amqp: Connection,
+) -> None:
+    email = make_mail()
+    worker = results.WorkerReport(
+        service="mailer", worker="mailer-1@host", at=BEGINNING, holding=[], checks={}
+    )
+    computation = results.Catalogue(worker="w", at=BEGINNING, computations=[])
+    headers = {"task": SEND_EMAIL.name, "id": str(email.id), "retries": 0}
+    through_compute = partial(arrive, amqp, exchange="warren.results.compute")
+    apply(through_compute(encoded(mail_event(email.id, TaskState.SUCCESS))))
+    apply(through_compute(msgspec.json.encode(worker), key=worker.routing_key))
+    apply(through_compute(b"{", key="mailer.refused", headers=headers))
+    through_mailer = partial(arrive, amqp, exchange="warren.results.mailer")
+    apply(through_mailer(msgspec.json.encode(computation), key=results.CATALOGUE_ROUTING_KEY))
+    email.refresh_from_db()
+    assert email.state == "queued"
+    assert not Worker.objects.exists()
+    letters = DeadLetter.objects.values_list("reason", "detail", "task_id")
+    assert list(letters) == 4 * [("malformed", OTHER_EXCHANGE, None)]
+
+
+def test_what_workers_of_an_older_version_report_lands(amqp: Connection, job: Job) -> None:
+    with amqp.channel() as channel:  # as that version has left it
+        Exchange(topology.OLD_RESULTS, "topic")(channel).declare()
+        topology.WEB_RESULTS(channel).bind_to(topology.OLD_RESULTS, "#")
+    success = encoded(event(job.id, TaskState.SUCCESS))
+    apply(arrive(amqp, success, exchange=topology.OLD_RESULTS))
+    job.refresh_from_db()
+    assert job.state == "succeeded"
+    assert not DeadLetter.objects.exists()
+
+
+def test_a_result_that_died_in_its_queue_speaks_for_no_task(amqp: Connection) -> None:
+    email = make_mail()
+    headers = {"task": SEND_EMAIL.name, "id": str(email.id), "retries": 0}
+    amqp.Producer(auto_declare=False).publish(
+        b"{}", exchange="warren.results.compute", routing_key="compute.run.success",
+        headers=headers, expiration=0.001,  # which a worker may set, too
+    )  # fmt: skip
+    with amqp.channel() as opened:
+        channel: Any = opened
+        dead = partial(channel.queue_declare, topology.WEB_DEAD.name, passive=True)
+        poll(lambda: dead().message_count, "dead letter")
+    apply(receive(amqp, 1))
+    email.refresh_from_db()
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.queue, letter.task_id) == ("expired", "web.results", None)
+    assert email.state == "queued"
+
+
 @pytest.mark.parametrize(
     ("key", "fails"),
     [
@@ -317,3 +375,40 @@ def test_the_headers_of_a_message_speak_only_for_tasks_that_its_service_refused(
     letter = DeadLetter.objects.get()
     assert (letter.reason, letter.task) == ("malformed", SEND_EMAIL.name)
     assert letter.task_id == (email.id if fails else None)
+
+
+@pytest.mark.parametrize("first", ["error", "letter", "together"])
+def test_a_rejected_letter_says_with_what_error_its_task_ended(
+    amqp: Connection, first: str
+) -> None:
+    mail = make_mail()
+    failure = mail_event(mail.id, TaskState.FAILURE)
+    ended = msgspec.structs.replace(
+        failure, error=TaskError("MalformedMessageError", "there is no mail template 'reminder'")
+    )
+    dead = corpse(mail.id, msgspec.json.encode([[], SENDING, {}]), task=SEND_EMAIL.name)
+
+    def send(*parts: str) -> list[Message]:
+        if "error" in parts:
+            publish(amqp, encoded(ended))
+        if "letter" in parts:
+            publish(amqp, dead.body, exchange="warren.dead", key="x", headers=dead.headers)
+        return receive(amqp, len(parts))
+
+    if first == "together":
+        apply(send("error", "letter"))
+    else:
+        apply(send(first))
+        apply(send("letter" if first == "error" else "error"))
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.task_id) == ("rejected", mail.id)
+    assert letter.detail == "there is no mail template 'reminder'"
+
+
+def test_a_rejected_letter_of_which_nobody_knows_the_error_leads_to_the_log(
+    amqp: Connection, job: Job
+) -> None:
+    dead = corpse(job.id)
+    publish(amqp, dead.body, exchange="warren.dead", key="x", headers=dead.headers)
+    apply(receive(amqp, 1))
+    assert DeadLetter.objects.get().detail.endswith("the worker's log names it")

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+from importlib import resources
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from web.jobs.models import Job
 from web.jobs.tests.factories import make_job, make_user
+from web.mail.models import Email
 from web.messaging import repair
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.messaging.tests.factories import corpse, save
@@ -49,6 +51,15 @@ def test_a_letter_is_shown_for_people_and_for_programs(job: Job) -> None:
     assert json.loads(run("show", str(letter.pk), "--json"))["subject"]["kind"] == "job"
     with pytest.raises(CommandError, match="there is no dead letter 999"):
         run("show", "999")
+
+
+def test_a_letter_to_practise_on_is_made_of_a_mail_without_a_template() -> None:
+    told = run("practise")
+    mail = Email.objects.get()
+    assert str(mail.pk) in told
+    assert OutboxMessage.objects.get().task_id == mail.pk
+    templates = resources.files("mailer").joinpath("templates")
+    assert not templates.joinpath(mail.template).is_dir()
 
 
 def test_a_replay_names_who_did_it(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

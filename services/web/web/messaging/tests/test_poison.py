@@ -12,6 +12,7 @@ from kombu import Connection
 from contracts.results import TaskState
 from web.jobs.models import Job
 from web.jobs.tests.factories import event, make_job, make_user
+from web.messaging import dead_letters
 from web.messaging.collector import collect
 from web.messaging.models import DeadLetter
 from web.messaging.tests.arriving import publish, succeed
@@ -69,8 +70,8 @@ def test_random_bodies_become_dead_letters_one_each(amqp: Connection, job: Job) 
 
 
 def test_a_result_that_is_nested_too_deeply_fails_its_job_alone(amqp: Connection, job: Job) -> None:
-    # Somewhere between these it can be decoded but not encoded again for the database.
-    depths = range(400, 1200, 10)
+    # From about 1000 on it cannot even be decoded.
+    depths = range(101, 1200, 20)
     owner = job.owner
     jobs = {depth: make_job(owner) for depth in depths}
     for depth, nested in jobs.items():
@@ -84,6 +85,20 @@ def test_a_result_that_is_nested_too_deeply_fails_its_job_alone(amqp: Connection
     ended = Job.objects.filter(state__in=("succeeded", "failed")).count() - 1
     undecodable = DeadLetter.objects.exclude(detail="RecursionError").count()
     assert ended + undecodable == len(depths)
+
+
+def test_what_nobody_foresaw_of_a_message_is_a_dead_letter_and_ends_nothing(
+    amqp: Connection, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unforeseen: dict[str, DeadLetter] = {}
+    monkeypatch.setattr(dead_letters, "describe", lambda _corpse: unforeseen["planted-secret"])
+    publish(amqp, b"{}", exchange="warren.dead")
+    with running(collect) as work:
+        succeed(amqp, job)
+        poll(DeadLetter.objects.exists, "dead letter", work.log)
+        assert not work.said("interrupted")
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.detail, bytes(letter.body)) == ("malformed", "KeyError", b"{}")
 
 
 def test_the_largest_bodies_are_taken_a_few_at_a_time(amqp: Connection, job: Job) -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from kombu import Connection
 from pytest_django import Settings
+from structlog.testing import capture_logs
 
 from contracts.results import TaskState
 from web.jobs import cancellation, submission
@@ -17,8 +18,8 @@ from web.jobs.tests.factories import event, make_user
 from web.mail import results as mail_results
 from web.mail.models import Email
 from web.mail.tests.factories import make_mail
-from web.messaging import workers
-from web.messaging.models import OutboxMessage, Worker
+from web.messaging import repair, workers
+from web.messaging.models import DeadLetter, OutboxMessage, Worker
 from web.messaging.reconciliation import BATCH
 from web.messaging.tests.staffing import (
     consume,
@@ -129,7 +130,7 @@ def test_a_task_whose_message_waits_in_the_outbox_is_left_in_peace(staffed: Conn
 
 @pytest.mark.parametrize(
     ("exchange", "key"),
-    [("warren.tasks", "compute.run"), ("warren.results", "x"), ("warren.dead", "x")],
+    [("warren.tasks", "compute.run"), ("warren.results.compute", "x"), ("warren.dead", "x")],
 )
 def test_nothing_is_concluded_while_messages_wait(
     staffed: Connection, exchange: str, key: str
@@ -236,3 +237,59 @@ def test_many_are_published_again_in_several_transactions(staffed: Connection) -
     )
     reconciler().look(staffed)
     assert len(published_again()) == Job.objects.filter(republished=1).count() == BATCH + 1
+
+
+def test_a_mail_whose_message_cannot_be_made_fails_alone_and_can_be_repaired(
+    staffed: Connection,
+) -> None:
+    wrong = {"days": 3}  # not the text that the contract asks for
+    bad, good, job = make_mail(context=wrong), [make_mail() for _ in range(3)], lost_job()
+    with capture_logs() as logged:
+        reconciler().look(staffed)
+    assert published_again().keys() == {job.id, *(email.id for email in good)}
+    (told,) = [each for each in logged if each["event"] == "its message cannot be made"]
+    assert told["task_id"] == str(bad.id)
+    bad.refresh_from_db()
+    assert bad.state == "failed"
+    assert bad.answer.startswith("its message cannot be made: mailer.send_email: Expected `str`")
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.task_id) == ("unmade", bad.id)
+    assert "Expected `str`" in letter.detail
+
+    (refusal,) = repair.replay([letter.pk], "ops")
+    assert refusal.detail.startswith("its message still cannot be made: mailer.send_email")
+    bad.refresh_from_db()
+    assert bad.state == "failed"
+
+    Email.objects.filter(pk=bad.pk).update(context={"days": "3"})
+    assert repair.replay([letter.pk], "ops") == []
+    bad.refresh_from_db()
+    letter.refresh_from_db()
+    assert (bad.state, letter.state) == ("queued", "replayed")
+    assert bad.id in published_again()
+
+
+def test_a_job_whose_message_cannot_be_made_fails_alone(staffed: Connection) -> None:
+    bad, good = lost_job(arguments=[1, 2]), lost_job()
+    reconciler().look(staffed)
+    assert published_again().keys() == {good.id}
+    bad.refresh_from_db()
+    assert bad.state == "failed"
+    assert bad.error_message.startswith("its message cannot be made: compute.run: Expected")
+
+
+def test_what_cannot_even_fail_stops_nothing_else(
+    staffed: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = make_mail(context={"days": 3}), make_mail()
+    give_up = mail_results.give_up
+    monkeypatch.setattr(
+        mail_results, "give_up", lambda ids, reason: give_up(ids, reason) if not ids else 1 // 0
+    )
+    with capture_logs() as logged:
+        reconciler().look(staffed)
+    assert published_again().keys() == {good.id}
+    assert "it cannot be given up either" in [each["event"] for each in logged]
+    bad.refresh_from_db()
+    assert bad.state == "queued"
+    assert not DeadLetter.objects.exists()

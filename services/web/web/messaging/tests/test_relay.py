@@ -9,7 +9,6 @@ from django.db import transaction
 from kombu import Connection, Queue
 
 from contracts import topology
-from contracts.errors import TopologyError
 from contracts.liveness import LivenessFile
 from contracts.tasks import RUN_COMPUTATION, RunComputation
 from web.messaging import outbox
@@ -70,16 +69,12 @@ def test_a_stored_message_is_published_byte_for_byte(amqp: Connection) -> None:
 
 
 def test_a_full_queue_postpones_and_loses_nothing(
-    amqp: Connection, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+    amqp: Connection, django_assert_max_num_queries: Any
 ) -> None:
     with open_channel(amqp) as channel:
         channel.queue_delete("compute")
         arguments = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
         Queue("compute", topology.TASKS, "compute.#", queue_arguments=arguments)(channel).declare()
-    with pytest.raises(TopologyError, match="queue 'compute' differs"), Publisher():
-        pass
-    # A policy may limit a queue's length without changing the topology; the refusal is the same.
-    monkeypatch.setattr("web.messaging.broker.check", lambda _connection: None)
     ids = set()
     with Publisher() as publisher:
         for _ in range(2):  # the broker notices the limit only when it has been passed
@@ -103,10 +98,10 @@ def test_a_message_that_no_queue_wants_is_caught(amqp: Connection) -> None:
 
 def test_a_message_that_the_broker_returns_is_parked_with_its_reason(amqp: Connection) -> None:
     store()
-    OutboxMessage.objects.update(exchange=topology.RESULTS.name, routing_key="x")
+    OutboxMessage.objects.update(exchange="warren.results.compute", routing_key="x")
     with Publisher() as publisher:
         with open_channel(amqp) as channel:
-            channel.queue_unbind("web.results", topology.RESULTS.name, "#")
+            channel.queue_unbind("web.results", "warren.results.compute", "#")
         relay_some(publisher)
     assert not OutboxMessage.objects.exists()
     letter = DeadLetter.objects.get()
@@ -114,13 +109,48 @@ def test_a_message_that_the_broker_returns_is_parked_with_its_reason(amqp: Conne
     assert "NO_ROUTE" in letter.detail
 
 
-def test_a_message_that_cannot_be_encoded_is_parked_and_stops_no_other(amqp: Connection) -> None:
+def nested(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"headers": {"task": "compute.run", "n": 2**80}},
+        {"headers": {"task": "compute.run", "n": nested(900)}},
+        {"headers": {"task": "compute.run", "n" * 300: 1}},
+        {"headers": {"task": "compute.run", "n": ["word"] * 20_000}},  # more than one frame
+        {"properties": 3},
+        {"properties": {"correlation_id": "x" * 300}},
+        {"routing_key": "compute." + "x" * 300},
+    ],
+    ids=["number", "depth", "name", "size", "properties", "property", "routing key"],
+)
+def test_a_message_that_cannot_be_encoded_is_parked_and_stops_no_other(
+    amqp: Connection, wrong: dict[str, Any]
+) -> None:
     bad, good = store(), store()
-    OutboxMessage.objects.filter(task_id=bad).update(headers={"task": "compute.run", "n": 2**80})
+    OutboxMessage.objects.filter(task_id=bad).update(**wrong)
     with Publisher() as publisher:
         relay_some(publisher)
     assert DeadLetter.objects.get().reason == "unencodable"
     assert taken(amqp, "compute") == [str(good)]
+
+
+def test_a_message_that_cannot_even_be_parked_stays_with_the_reason_and_stops_no_other(
+    amqp: Connection,
+) -> None:
+    bad, good = store(), store()
+    OutboxMessage.objects.filter(task_id=bad).update(headers=["none"])
+    with Publisher() as publisher:
+        relay_some(publisher)
+    assert taken(amqp, "compute") == [str(good)]
+    left = OutboxMessage.objects.get()
+    assert (left.task_id, left.refusals, left.leased_until) == (bad, 1, None)
+    assert left.last_refusal.startswith("unencodable, and no dead letter can be made of it")
 
 
 def test_messages_come_back_when_the_connection_breaks(amqp: Connection) -> None:

@@ -172,10 +172,10 @@ def test_a_broker_that_was_frozen_is_found_again(amqp: Connection, frozen: Broke
 def test_a_topology_that_is_missing_is_waited_for(amqp: Connection) -> None:
     with amqp.channel() as opened:
         channel: Any = opened
-        channel.queue_delete("compute")
+        channel.exchange_delete("warren.tasks")
         channel.exchange_delete(topology.marker().name)
     with running(relay, until="interrupted") as work:
-        work.hear("error", "queue 'compute' is missing", "manage.py declare_topology")
+        work.hear("error", "exchange 'warren.tasks' is missing", "manage.py declare_topology")
         topology.declare(amqp)
         task_id = store()
         work.hear("relay connected")

@@ -103,6 +103,15 @@ def test_what_came_from_elsewhere_is_not_replayed(exchange: str, key: str, probl
     assert not OutboxMessage.objects.exists()
 
 
+def test_a_result_of_an_older_version_is_replayed_to_the_exchange_of_its_service() -> None:
+    death = {"exchange": "warren.results", "queue": "web.results", "reason": "delivery_limit"}
+    dead = Corpse({"x-death": [death]}, {}, b"{}", "compute.run.success")
+    assert repair.replay([save(dead).pk], "ops") == []
+    message = OutboxMessage.objects.get()
+    assert message.exchange == "warren.results.compute"
+    assert message.routing_key == "compute.run.success"
+
+
 def test_a_letter_of_an_unknown_task_is_sent_as_it_was() -> None:
     letter = save(Corpse({"a": [1], "x-b": 2}, {"priority": 1}, b"{}", "k", "warren.tasks"))
     assert repair.replay([letter.pk], "ops") == []

@@ -34,7 +34,7 @@ def test_a_deleted_queue_is_declared_and_what_was_in_it_published_again_at_once(
     report("compute")
     watching = reconciler()
     watching.look(amqp)
-    topology.check(amqp)
+    assert not topology.compare(amqp).problems
     with ExitStack() as consuming:
         consume(consuming, amqp, "compute")
         watching.look(amqp)
@@ -110,10 +110,10 @@ def test_a_reconciler_that_has_much_to_publish_again_keeps_its_connection(
 
 def test_a_deleted_exchange_is_declared_and_bound_again(staffed: Connection) -> None:
     with opened(staffed) as channel:
-        channel.exchange_delete("warren.results")
+        channel.exchange_delete("warren.results.compute")
     reconciler().look(staffed)
-    topology.check(staffed)
-    put(staffed, "warren.results", "compute.run.started")
+    assert not topology.compare(staffed).problems
+    put(staffed, "warren.results.compute", "compute.run.started")
     with opened(staffed) as channel:
         assert channel.queue_declare("web.results", passive=True).message_count == 1
 
@@ -129,9 +129,11 @@ def test_a_deleted_binding_is_made_again(staffed: Connection) -> None:
 
 def test_what_differs_is_left_and_the_rest_declared(staffed: Connection) -> None:
     with opened(staffed) as channel:
-        channel.exchange_delete("warren.results")
-        channel.exchange_declare("warren.results", "fanout", durable=True, auto_delete=False)
+        channel.exchange_delete("warren.results.compute")
+        channel.exchange_declare(
+            "warren.results.compute", "fanout", durable=True, auto_delete=False
+        )
         channel.queue_delete("compute")
     reconciler().look(staffed)
     assert topology.compare(staffed).missing == []
-    assert "warren.results" in topology.compare(staffed).problems[0]
+    assert "warren.results.compute" in topology.compare(staffed).problems[0]

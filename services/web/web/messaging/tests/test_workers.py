@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from kombu import Connection, Message
 
+from contracts import topology
 from contracts.results import WorkerReport
 from web.messaging import workers
 from web.messaging.collector import apply
@@ -58,8 +59,9 @@ def test_a_report_that_arrives_is_applied_and_a_wrong_one_is_a_dead_letter(
     right, wrong = report("compute-1@host", TASK), report("compute-2@host", "no id of ours")
     with amqp.Producer(auto_declare=False) as producer:
         for each in (right, wrong):
+            exchange = topology.results_name(each.service)
             producer.publish(
-                msgspec.json.encode(each), exchange="warren.results", routing_key=each.routing_key
+                msgspec.json.encode(each), exchange=exchange, routing_key=each.routing_key
             )
     with amqp.clone() as connection:
         inbox, received = Inbox(connection), list[Message]()

@@ -9,7 +9,10 @@ from web.ops.doctor.finding import Finding, warn, well
 
 REPAIR = "replay or discard them"
 # What a replay does not mend. Tasks whose binding is missing come back into the outbox instead.
-HOPELESS = {"unrouted": "no queue wants their routing key: discard them"}
+HOPELESS = {
+    "unrouted": "no queue wants their routing key: discard them",
+    "unmade": "mend the jobs or mails as their details say, then replay them; or discard them",
+}
 
 
 def look_at_dead_letters() -> Iterator[Finding]:

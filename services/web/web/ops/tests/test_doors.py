@@ -57,3 +57,8 @@ def test_an_access_token_is_no_session(client: Client) -> None:
 
 def test_nobody_keeps_the_answer(client: Client) -> None:
     assert "no-store" in client.get("/staff/flower")["Cache-Control"]
+
+
+def test_a_session_ends_after_a_working_day(client: Client) -> None:
+    sign_in(client, "change_worker")
+    assert client.session.get_expiry_age() == 10 * 3600

@@ -1,16 +1,35 @@
 """The description of the API is complete, valid and shown without help from other servers."""
 
 import re
+import subprocess
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from openapi_spec_validator import validate
+from rest_framework_simplejwt.tokens import AccessToken
 
+from local.settings import Settings
+from web.accounts.models import User
+from web.jobs.tests.factories import make_computation, make_job
+from web.messaging.tests.factories import corpse, save
+from web.ops.tests.server import Server
+
+# What is longer is refused by gunicorn itself, with a 414.
+SHORT_ADDRESSES = """
+from urllib.parse import urlencode
+import schemathesis
+
+@schemathesis.hook
+def filter_query(context, query):
+    return len(urlencode(query or {}, doseq=True)) < 3000
+"""
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -96,3 +115,37 @@ def test_the_description_is_served(schema: dict[str, Any]) -> None:
 def _takes_input(operation: dict[str, Any]) -> bool:
     in_query = any(parameter["in"] == "query" for parameter in operation.get("parameters", []))
     return in_query or "requestBody" in operation
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_answer_to_any_input_is_one_that_is_described(
+    installation: Settings, tmp_path: Path
+) -> None:
+    ada = User.objects.create_superuser(email="ada@example.org")
+    token = AccessToken.for_user(ada)
+    make_computation()
+    job = make_job(ada, state="succeeded")
+    given = {"jobs": job.pk, "dead-letters": save(corpse(job.pk)).pk}
+    (tmp_path / "hooks.py").write_text(SHORT_ADDRESSES)
+    (tmp_path / "schemathesis.toml").write_text(
+        'hooks = "hooks"\n'
+        + "\n".join(
+            f'[[operations]]\ninclude-path-regex = "/{name}/"\nparameters = {{id = "{pk}"}}'
+            for name, pk in given.items()
+        )
+    )
+    url = installation.database.url("warren", connection.settings_dict["NAME"])
+    checks = (
+        "not_a_server_error,status_code_conformance,content_type_conformance,"
+        "response_headers_conformance,response_schema_conformance,unsupported_method"
+    )
+    with Server(tmp_path / "log", DATABASE_URL=url) as server:
+        ended = subprocess.run(
+            [
+                *("st", "run", f"http://127.0.0.1:{server.port}/api/schema/", f"--checks={checks}"),
+                *(f"--header=Authorization: Bearer {token}", "--phases=examples,coverage,fuzzing"),
+                *("--max-examples=10", "--no-color", "--continue-on-failure"),
+            ],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout

@@ -1,7 +1,8 @@
 """Whatever the database says that will pass is a 503, and what was asked for can be repeated."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -70,6 +71,27 @@ def connect() -> psycopg.Connection[Any]:
     return psycopg.connect(**connection.get_connection_params(), autocommit=True)
 
 
+@contextmanager
+def read_only_from_now_on() -> Iterator[None]:
+    """Let new connections change nothing."""
+    try:
+        with connect() as other:
+            other.execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+        begin_anew()
+        yield
+    finally:
+        with connect() as other:
+            other.execute("SET default_transaction_read_only = off")
+            other.execute("ALTER ROLE CURRENT_USER RESET default_transaction_read_only")
+        begin_anew()
+
+
+def begin_anew() -> None:
+    """Leave all connections that there are."""
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # the stubs do not know of it
+
+
 def terminate_own_connection() -> None:
     assert connection.connection is not None
     pid = connection.connection.info.backend_pid
@@ -114,10 +136,9 @@ def test_an_error_of_ours_is_not_taken_for_the_databases(
 def test_a_database_that_takes_no_changes_is_read_all_the_same(
     client: APIClient, submit: Callable[[], Any]
 ) -> None:
-    execute("SET default_transaction_read_only = on")
-    check_unavailable(submit())
-    assert client.get("/api/v1/jobs").status_code == 200
-    execute("SET default_transaction_read_only = off")
+    with read_only_from_now_on():
+        check_unavailable(submit())
+        assert client.get("/api/v1/jobs").status_code == 200
     check_one_job(submit())
 
 

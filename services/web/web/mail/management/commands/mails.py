@@ -78,7 +78,10 @@ class Command(BaseCommand):
         queued = repeating.send_again(ids, operator())
         self.stdout.write(f"{queued} mails are queued again")
         if left := max(len(options["ids"]), len(ids)) - queued:
-            raise CommandError(f"{left} were left: not failed, or without contents by now")
+            raise CommandError(
+                f"{left} were left: not failed, without contents by now, or with contents of which "
+                "no mail can be made (`mails list` shows why)"
+            )
 
 
 def _uuids(ids: list[str]) -> list[UUID]:

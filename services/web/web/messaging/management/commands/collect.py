@@ -1,14 +1,11 @@
 """``manage.py collect``: bring results and dead letters into the database."""
 
-from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from contracts.liveness import LivenessFile
 from web.messaging.collector import collect
-from web.messaging.lifecycle import StopSignal, keep_running
+from web.messaging.lives import live
 
 
 class Command(BaseCommand):
@@ -18,7 +15,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
-        stop = StopSignal().listen()
-        liveness = LivenessFile(settings.LIVENESS_FILE)
-        keep_running(partial(collect, stop, liveness), stop)
-        liveness.remove()
+        live("collector", collect)

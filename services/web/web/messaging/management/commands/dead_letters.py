@@ -5,8 +5,10 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from rest_framework.utils.encoders import JSONEncoder
 
+from web.mail import sending
 from web.messaging import repair
 from web.messaging.models import DeadLetter
 from web.messaging.redaction import shown_body
@@ -21,6 +23,8 @@ ACTIONS = {
     "replay": ("send again", repair.replay, "replayed"),
     "discard": ("give up", repair.discard, "discarded"),
 }
+# Of no template: the mailer refuses it, so that no mail ever leaves.
+PRACTICE = ("practise", "practise@example.org")
 EXAMPLES = """\
 examples:
   dead_letters list --reason malformed
@@ -28,6 +32,7 @@ examples:
   dead_letters replay 17 18
   dead_letters replay --reason delivery_limit --task compute.run
   dead_letters discard --all --yes
+  dead_letters practise
 
 exit status: 0 done; 1 some could not be replayed or discarded, or there is no such letter;
 2 wrong usage"""
@@ -54,11 +59,13 @@ class Command(BaseCommand):
             action.add_argument("ids", nargs="*", type=int, metavar="ID")
             action.add_argument("--all", action="store_true", help="all that wait")
             action.add_argument("--yes", action="store_true", help="do not ask")
+        practise = "make a harmless one: of a mail that has no template, and so is never sent"
         for action in actions.choices.values():
             action.add_argument("--json", action="store_true", help="for programs")
         for name in ("list", *ACTIONS):
             actions.choices[name].add_argument("--reason", help="only those that died of this")
             actions.choices[name].add_argument("--task", help="only those of this task")
+        actions.add_parser("practise", help=practise)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run one action."""
@@ -79,7 +86,7 @@ class Command(BaseCommand):
         for letter in page:
             self.stdout.write(
                 f"{letter.pk:>6}  {letter.created_at:%Y-%m-%d %H:%M:%S}  {letter.reason:<14} "
-                f"{letter.task or letter.routing_key or '-':<20}  {letter.detail[:80]}"
+                f"{letter.task or letter.routing_key or '-':<20}  {letter.detail[:200]}"
             )
         self.stdout.write(f"{letters.count()} {options['state']}")
 
@@ -94,6 +101,14 @@ class Command(BaseCommand):
         for name, value in (fields | {"arguments": shown_body(letter)}).items():
             plain = value if isinstance(value, str) else _encode(value)
             self.stdout.write(f"{name.replace('_', ' ') + ':':<13} {plain}")
+
+    def _practise(self, options: dict[str, Any]) -> None:
+        with transaction.atomic():
+            mail = sending.queue(*PRACTICE, {})
+        self.stdout.write(
+            f"queued mail {mail.pk}, which the mailer refuses: `dead_letters list` shows its "
+            "letter in a moment. A replay brings it back as another letter; discard it in the end."
+        )
 
     def _repair(self, options: dict[str, Any]) -> None:
         _, act, done = ACTIONS[options["action"]]

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from contracts.liveness import LivenessFile
-from web.messaging.lifecycle import StopSignal, keep_running
+from web.messaging.lives import live
 from web.messaging.reconciliation import Reconciler
 
 
@@ -17,7 +15,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
-        stop = StopSignal().listen()
-        liveness = LivenessFile(settings.LIVENESS_FILE)
-        keep_running(Reconciler(stop, liveness).run, stop)
-        liveness.remove()
+        live("reconciler", lambda stop, liveness: Reconciler(stop, liveness).run())

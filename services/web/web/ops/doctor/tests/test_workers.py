@@ -6,6 +6,7 @@ import pytest
 from django.db.models.functions import Now
 
 from contracts.results import WorkerReport
+from contracts.topology import SERVICES
 from web.messaging import workers
 from web.messaging.models import Worker
 from web.ops.doctor.finding import Level
@@ -31,22 +32,20 @@ def found(level: Level) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _all_at_work() -> None:
-    report("mailer")
-    report("compute")
+    for service in SERVICES:
+        report(service)
 
 
 def test_workers_that_report_are_well() -> None:
-    assert found(Level.OK) == [
-        "mailer: 1 at work, with 0 tasks in hand",
-        "compute: 1 at work, with 0 tasks in hand",
-    ]
+    well = [f"{service}: 1 at work, with 0 tasks in hand" for service in SERVICES]
+    assert found(Level.OK) == well
 
 
 def test_a_service_without_a_worker_is_named() -> None:
     Worker.objects.filter(service="mailer").update(seen_at=Now() - timedelta(minutes=1))
     (words,) = found(Level.PROBLEM)
     assert words.startswith("no worker of mailer has reported for 30 s")
-    assert len(found(Level.OK)) == 1
+    assert len(found(Level.OK)) == len(SERVICES) - 1
 
 
 @pytest.mark.parametrize(("ahead", "side"), [(3600, "before"), (-3600, "behind")])

@@ -1,0 +1,96 @@
+"""Who has lived and died: what a process that starts again and again would otherwise hide."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import Error, connection
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from contracts.liveness import INTERVAL, LivenessFile
+from web.messaging import dead_letters
+from web.messaging.lifecycle import StopSignal, keep_running
+from web.messaging.models import ProcessLife
+
+SEEN = timedelta(seconds=30)  # a process that has not been seen for so long does not get on
+FORGOTTEN_AFTER = timedelta(days=1)
+UPSERT = """
+    INSERT INTO messaging_processlife (process, node, began, error)
+    SELECT process, node, began, %(error)s
+    FROM unnest(%(process)s::text[], %(node)s::text[], %(began)s::timestamptz[])
+        AS seen (process, node, began)
+    ORDER BY process, node, began
+    ON CONFLICT (process, node, began) DO UPDATE SET
+        seen_at = statement_timestamp(), error = excluded.error
+"""
+
+
+class Heartbeat(LivenessFile):
+    """Touched with each round of a process of web's, it also tells the database of its life."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__(settings.LIVENESS_FILE)
+        self._life = (process, f"{os.getpid()}@{socket.gethostname()}", datetime.now(UTC))
+        self._tell_next = 0.0
+
+    def touch(self) -> None:
+        """Say that the process gets on. Raises one of DATABASE_ERRORS."""
+        super().touch()
+        if time.monotonic() >= self._tell_next:
+            record([self._life])
+            self._tell_next = time.monotonic() + INTERVAL
+
+    def remove(self) -> None:
+        """Say that the process has ended as it was told to, and so needs no mention."""
+        super().remove()
+        process, node, began = self._life
+        ProcessLife.objects.filter(process=process, node=node, began=began).delete()
+
+    def die(self, error: Exception) -> None:
+        """Say what the process has ended with."""
+        record([self._life], error=f"{type(error).__name__}: {dead_letters.words(error)}")
+
+
+def live(process: str, session: Callable[[StopSignal, LivenessFile], None]) -> None:
+    """Run a process of web's until it is told to stop, through outages, and record its life."""
+    stop, heartbeat = StopSignal().listen(), Heartbeat(process)
+    try:
+        keep_running(partial(session, stop, heartbeat), stop)
+    except Exception as error:
+        _try(partial(heartbeat.die, error))
+        raise
+    _try(heartbeat.remove)
+
+
+def record(lives: Iterable[tuple[str, str, datetime]], *, error: str = "") -> None:
+    """Note that processes live, or have ended with ``error``: name, node and beginning of each."""
+    columns = [list(column) for column in zip(*sorted(set(lives)), strict=True)]
+    if columns:
+        names = ("process", "node", "began")
+        with connection.cursor() as cursor:
+            cursor.execute(UPSERT, dict(zip(names, columns, strict=True)) | {"error": error})
+        ProcessLife.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
+
+
+def alive(process: str) -> QuerySet[ProcessLife]:
+    """Select the lives of which a sign was seen of late."""
+    return ProcessLife.objects.filter(process=process, error="", seen_at__gte=Now() - SEEN)
+
+
+def ended(process: str, within: timedelta) -> QuerySet[ProcessLife]:
+    """Select the lives that have ended lately, other than as they were told to; latest first."""
+    over = ~Q(error="") | Q(seen_at__lt=Now() - SEEN)
+    lives = ProcessLife.objects.filter(over, process=process, seen_at__gte=Now() - within)
+    return lives.order_by("-seen_at")
+
+
+def _try(tell: Callable[[], None]) -> None:
+    try:
+        tell()
+    except Error:  # the database is away: then there are other signs
+        connection.close()
