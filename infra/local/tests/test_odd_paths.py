@@ -87,7 +87,12 @@ def test_every_target_works_whatever_the_path_is(checkout: Path, make: Make) -> 
         ("status",): (0, "does not run"),
         ("down",): (0, "does not run"),
         ("logs",): (2, "no logs yet"),
+        ("logs", "printer"): (2, "no logs yet"),
         ("scale", "compute=2"): (2, "`make up` first"),
+        ("restart",): (2, "Example: make restart compute"),
+        ("restart", "compute"): (2, "`make up` first"),
+        ("restart", "clean"): (2, "`make up` first"),
+        ("mail", "ada@example.org"): (2, "`make up` first"),
         ("admin",): (2, "`make up` first"),
         ("doctor",): (2, "`make up` first"),
         ("run", "ARGS=--alone python services/web/manage.py check"): (0, "no issues"),
@@ -130,6 +135,8 @@ def test_everything_runs_whatever_the_path_is(
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         assert make("scale", "compute=2").stdout == "compute: 2\n"
+        restarted = r"restarting relay\.1.*\nrelay\.1 started again \(process \d+\)\n"
+        assert re.fullmatch(restarted, make("restart", "relay").stdout)
         with (checkout / "Procfile").open("a") as procfile:
             procfile.write("extra: exec sleep 1000\n")
         assert "no process 'extra'" in make("scale", "extra=1").stderr

@@ -37,6 +37,22 @@ def read_mails(folder: Path) -> list[EmailMessage]:
     ]
 
 
+def newest_mail(folder: Path, address: str | None = None) -> EmailMessage | None:
+    """The mail that was caught last, of all or of those to `address`."""
+    mails = read_mails(folder)
+    return next((mail for mail in reversed(mails) if address in (None, *_recipients(mail))), None)
+
+
+def text(mail: EmailMessage) -> str:
+    """What it says, without HTML."""
+    body = mail.get_body(preferencelist=("plain",))
+    return str(body.get_content()) if body else ""
+
+
+def _recipients(mail: EmailMessage) -> list[str]:
+    return [address.addr_spec for address in getattr(mail["to"], "addresses", ())]
+
+
 def serve(port: int, folder: Path) -> None:
     """Catch mails on 127.0.0.1 until told to stop."""
     asyncio.run(_serve(port, folder))
