@@ -71,7 +71,10 @@ def make(checkout: Path, environment: dict[str, str]) -> Make:
             timeout=PATIENCE, check=False,
         )  # fmt: skip
 
-    assert "Installed" in run("env", "UV_COMPILE_BYTECODE=0").stderr
+    installed = run("env", "UV_COMPILE_BYTECODE=0").stderr
+    assert re.search(r"^Installed \d+ packages", installed, re.MULTILINE)
+    assert len(installed.splitlines()) < 40
+    assert " + django==" in (checkout / ".local/install.log").read_text()
     return run
 
 
@@ -117,6 +120,21 @@ def test_every_target_works_whatever_the_path_is(checkout: Path, make: Make) -> 
     assert (checkout / "../../Documents/kept").read_text() == "precious"
     names = [line.partition("=")[0] for line in (checkout / ".env").read_text().splitlines()]
     assert [names.count(name) for name in ("COMPOSE_PROFILES", "WARREN_ENVIRONMENT")] == [1, 1]
+
+
+def test_what_cannot_be_installed_is_said_with_the_place_of_the_rest(
+    checkout: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    away = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty")}
+    ended = subprocess.run(
+        ["make", "env"], cwd=checkout, env={**environment, **away}, capture_output=True, text=True,
+        timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "1 to 3 minutes" in ended.stderr
+    assert "The whole of what uv said is in .local/install.log" in ended.stderr
+    assert "uv ended with status" in (checkout / ".local/install.log").read_text()
+    assert not (checkout / ".venv/.complete").exists()
 
 
 def test_everything_runs_whatever_the_path_is(
