@@ -8,6 +8,10 @@ log=.local/install.log
 failed='uv ended with status'
 
 cd "$(dirname "$0")/../.."
+true > "$log" || {
+    echo "Nothing can be written into $PWD/.local: the checkout has to be yours." >&2
+    exit 1
+}
 echo 'installing the locked Python packages into .venv: about 100 MB; the first time 1 to 3 minutes' >&2
 { "$uv" sync --locked --all-packages 2>&1 || echo "$failed $?"; } |
     tee "$log" | sed -nu '/^ *\(Downloaded\|Prepared\|Installed\|Bytecode\|warning\)/p' >&2

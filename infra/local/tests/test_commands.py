@@ -25,11 +25,11 @@ from local.run_lock import RunLock
 from local.settings import PORTS, Settings
 
 CHECKOUT = Path(__file__).parents[3]
-# In a process of its own, which can be told to end as Ctrl-C does.
-FOLLOW_LOGS = """
+# For a command in a process of its own: the checkout, then its words.
+RUN = """
 import sys; from pathlib import Path; from local import __main__
 __main__.ROOT = Path(sys.argv[1])
-sys.exit(__main__.main(["logs", *sys.argv[2:]]))
+sys.exit(__main__.main(sys.argv[2:]))
 """
 
 
@@ -152,6 +152,40 @@ def test_what_cannot_be_written_is_named_without_a_traceback(
     assert f"{root}/.local" in capsys.readouterr().err
 
 
+def test_a_disk_without_room_is_named_without_a_traceback(root: Path) -> None:
+    command = [sys.executable, "-c", RUN, str(root), "env"]
+    ended = subprocess.run(
+        ["prlimit", "--fsize=100", *command], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert f"File too large: a file below {root} (" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (root / ".env").exists()
+
+
+def test_mails_that_cannot_be_kept_end_the_mail_catcher(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "mails").write_text("in the way")
+    assert __main__.main(["smtp", "--mails", str(root / "mails")]) == 1
+    assert f"{root}/mails/tmp (the checkout has to be yours" in capsys.readouterr().err
+
+
+def test_secrets_that_cannot_be_written_are_named_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("in the way")
+    command = [sys.executable, "infra/secrets/create_secrets.py", str(tmp_path / "secrets")]
+    ended = subprocess.run(
+        [*command, "infra/rabbitmq/definitions.json"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    said = f"File exists: {tmp_path}/secrets (the checkout has to be yours)\n"
+    assert ended.stderr == said
+
+
 @pytest.fixture
 def scaled(running: Settings) -> Settings:
     """Of three workers that there were in this run, one has stayed."""
@@ -164,7 +198,7 @@ def scaled(running: Settings) -> Settings:
 @contextmanager
 def logs(root: Path, *names: str) -> Iterator[IO[str]]:
     """What `make logs` prints, until Ctrl-C ends it."""
-    command = [sys.executable, "-c", FOLLOW_LOGS, str(root), *names]
+    command = [sys.executable, "-c", RUN, str(root), "logs", *names]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout
         yield following.stdout

@@ -135,6 +135,15 @@ def test_what_cannot_be_installed_is_said_with_the_place_of_the_rest(
     assert "The whole of what uv said is in .local/install.log" in ended.stderr
     assert "uv ended with status" in (checkout / ".local/install.log").read_text()
     assert not (checkout / ".venv/.complete").exists()
+    (checkout / ".local/install.log").unlink()
+    (checkout / ".local/install.log").mkdir()
+    ended = subprocess.run(
+        ["make", "env"], cwd=checkout, env={**environment, **away}, capture_output=True, text=True,
+        timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "warren/.local: the checkout has to be yours." in ended.stderr
+    assert not (checkout / ".venv/.complete").exists()
 
 
 def test_everything_runs_whatever_the_path_is(
@@ -148,10 +157,16 @@ def test_everything_runs_whatever_the_path_is(
         )  # fmt: skip
     try:
         deadline = time.monotonic() + PATIENCE
-        while "Warren is up." not in log.read_text():
+        up_and_at_work = r"(?s)(?=.*Warren is up\.)(?=.*compute-\d+@\S+ ready\.)"
+        while not re.match(up_and_at_work, log.read_text()):
             assert up.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
+        pasted = paste_api_block(checkout, environment)
+        for said in ("202 Accepted", '"verified":true', "/jobs/", '"state":"running"'):
+            assert said in pasted
+        assert pasted.count('"state":"cancelled"') == 2, pasted  # in the end, and in the list
+        assert pasted.count('"state":"sent"') >= 1
         assert make("scale", "compute=2").stdout == "compute: 2\n"
         restarted = r"restarting relay\.1.*\nrelay\.1 started again \(process \d+\)\n"
         assert re.fullmatch(restarted, make("restart", "relay").stdout)
@@ -169,6 +184,18 @@ def test_everything_runs_whatever_the_path_is(
         with suppress(ProcessLookupError):
             os.killpg(up.pid, signal.SIGTERM)
             up.wait(timeout=PATIENCE)
+
+
+def paste_api_block(checkout: Path, environment: dict[str, str]) -> str:
+    """Type all that the README says on trying the API into a shell at once; what it prints."""
+    readme = (checkout / "README.md").read_text().partition("## Trying the API")[2]
+    block = readme.partition("```sh\n")[2].partition("```")[0]
+    here = block.replace(":8000/", f":{environment['WEB_PORT']}/")
+    assert here != block
+    return subprocess.run(
+        ["bash"], input=here, cwd=checkout, env=environment, capture_output=True, text=True,
+        timeout=PATIENCE, check=True,
+    ).stdout  # fmt: skip
 
 
 def test_getting_uv_removes_nothing_but_its_own(

@@ -1,6 +1,7 @@
 """`python -m local <command>`: what the Makefile's targets do."""
 
 import argparse
+import errno
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from local.supervisor import read_procfile
 
 ROOT = Path(__file__).resolve().parents[4]
 NOTHING_RUNS = "Warren does not run from this checkout"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # which come without a file's name
 MAIL_SECONDS = 30.0
 POLL_SECONDS = 0.1
 
@@ -39,10 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in NO_ROOM:
             raise
+        where = error.filename or f"a file below {ROOT}"
         print(
-            f"\n{error.strerror}: {error.filename} (the checkout has to be yours)", file=sys.stderr
+            f"\n{error.strerror}: {where} (the checkout has to be yours, on a disk with room)",
+            file=sys.stderr,
         )
         return 1
     except KeyboardInterrupt:

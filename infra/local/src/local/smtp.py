@@ -15,8 +15,9 @@ class Catcher:
     """Keeps mails, and prints whom each is for and what it is about, but not what it says."""
 
     def __init__(self, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._maildir = mailbox.Maildir(folder, create=True)
+        for part in ("tmp", "new", "cur"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        self._maildir = mailbox.Maildir(folder)
 
     async def handle_DATA(  # noqa: N802  # the name that aiosmtpd looks for
         self, server: SMTP, session: Session, envelope: Envelope
