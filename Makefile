@@ -19,7 +19,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage test-compose faults soak secrets lint format env up down scale status logs admin doctor run lock clean
+.PHONY: help demo test coverage test-compose faults soak secrets lint format env up down scale restart status logs mail admin doctor run lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -72,11 +72,17 @@ down: $(ENVIRONMENT) ## Stop what `make up` started, from another terminal
 scale: $(ENVIRONMENT) ## Run more or fewer workers under `make up`: make scale compute=3
 	@$(LOCAL) scale $(MAKEOVERRIDES)
 
+restart: $(ENVIRONMENT) ## Restart processes under `make up`, with new code: make restart compute
+	@$(LOCAL) restart $(WORDS) $(ARGS)
+
 status: $(ENVIRONMENT) ## Say what runs
 	@$(LOCAL) status
 
-logs: $(ENVIRONMENT) ## Follow the logs; ARGS='compute.1' follows one process
-	@$(LOCAL) logs $(ARGS)
+logs: $(ENVIRONMENT) ## Follow the logs of all, or of some: make logs compute mailer.1
+	@$(LOCAL) logs $(WORDS) $(ARGS)
+
+mail: $(ENVIRONMENT) ## Show the newest mail, once it has come: make mail ada@example.org
+	@$(LOCAL) mail $(WORDS) $(ARGS)
 
 admin: $(ENVIRONMENT) ## Make an account for the admin, under `make up`
 	@$(LOCAL) run python services/web/manage.py createsuperuser
@@ -99,5 +105,12 @@ $(UV): infra/local/bootstrap.sh
 
 # Made again only when what it is made from has changed, so that every other call starts at once.
 $(ENVIRONMENT): $(UV) uv.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml)
-	@$(UV) sync --locked --all-packages
+	@infra/local/install.sh $(UV)
 	@touch $@
+
+# What follows these targets are words for them. This stands last: no other target may run for one.
+ifneq ($(filter restart logs mail,$(firstword $(MAKECMDGOALS))),)
+WORDS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+.PHONY: $(WORDS)
+$(eval $(WORDS): ;@:)
+endif

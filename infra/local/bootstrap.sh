@@ -57,7 +57,7 @@ folder=.local/uv-$version
 export PIP_ROOT_USER_ACTION=ignore # a warning about system packages, which are not touched
 echo "getting uv $version" >&2
 rm -rf "$folder"
-mkdir -p "$folder"
+mkdir -p "$folder" || fail "Nothing can be written into $PWD: the checkout has to be yours."
 if "$python" -m venv "$folder/venv" > /dev/null 2>&1; then
     set -- "$folder/venv/bin/python" -m pip install
 elif pip=$(unpack_pip); then

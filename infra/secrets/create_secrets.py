@@ -108,4 +108,7 @@ def _hash(password: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"{error.strerror}: {error.filename} (the checkout has to be yours)")

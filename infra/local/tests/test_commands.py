@@ -1,12 +1,18 @@
 """What `make` calls, in a checkout where nothing runs and where something does."""
 
+import json
+import mailbox
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from email.message import EmailMessage
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -19,6 +25,12 @@ from local.run_lock import RunLock
 from local.settings import PORTS, Settings
 
 CHECKOUT = Path(__file__).parents[3]
+# For a command in a process of its own: the checkout, then its words.
+RUN = """
+import sys; from pathlib import Path; from local import __main__
+__main__.ROOT = Path(sys.argv[1])
+sys.exit(__main__.main(sys.argv[2:]))
+"""
 
 
 @pytest.fixture
@@ -45,6 +57,8 @@ def running(root: Path) -> Iterator[Settings]:
     "arguments",
     [
         ["scale", "compute=2"],
+        ["restart", "compute"],
+        ["mail"],
         ["run", "python", "services/web/manage.py", "createsuperuser"],
         ["run", "python", "services/web/manage.py", "dead_letters", "list"],
     ],
@@ -136,3 +150,138 @@ def test_what_cannot_be_written_is_named_without_a_traceback(
     (root / ".local").write_text("in the way")
     assert __main__.main(["status"]) == 1
     assert f"{root}/.local" in capsys.readouterr().err
+
+
+def test_a_disk_without_room_is_named_without_a_traceback(root: Path) -> None:
+    command = [sys.executable, "-c", RUN, str(root), "env"]
+    ended = subprocess.run(
+        ["prlimit", "--fsize=100", *command], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert f"File too large: a file below {root} (" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (root / ".env").exists()
+
+
+def test_mails_that_cannot_be_kept_end_the_mail_catcher(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "mails").write_text("in the way")
+    assert __main__.main(["smtp", "--mails", str(root / "mails")]) == 1
+    assert f"{root}/mails/tmp (the checkout has to be yours" in capsys.readouterr().err
+
+
+def test_secrets_that_cannot_be_written_are_named_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("in the way")
+    command = [sys.executable, "infra/secrets/create_secrets.py", str(tmp_path / "secrets")]
+    ended = subprocess.run(
+        [*command, "infra/rabbitmq/definitions.json"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    said = f"File exists: {tmp_path}/secrets (the checkout has to be yours)\n"
+    assert ended.stderr == said
+
+
+@pytest.fixture
+def scaled(running: Settings) -> Settings:
+    """Of three workers that there were in this run, one has stayed."""
+    (running.local / "processes.json").write_text('{"compute.1": 1, "mailer.1": 2, "compute.3": 3}')
+    for process in ("compute.2", "compute.3", "mailer.1"):
+        (running.logs / f"{process}.log").write_text(f"{process} says hello\n")
+    return running
+
+
+@contextmanager
+def logs(root: Path, *names: str) -> Iterator[IO[str]]:
+    """What `make logs` prints, until Ctrl-C ends it."""
+    command = [sys.executable, "-c", RUN, str(root), "logs", *names]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout
+        yield following.stdout
+        following.send_signal(signal.SIGINT)
+    assert following.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ([], {"compute.1", "compute.3", "mailer.1"}),
+        (["compute"], {"compute.1", "compute.3"}),
+        (["compute.3", "mailer"], {"compute.3", "mailer.1"}),
+    ],
+)
+def test_logs_are_those_of_the_processes_that_run(
+    scaled: Settings, names: list[str], shown: set[str]
+) -> None:
+    with logs(scaled.root, *names) as output:
+        assert {output.readline().partition(" ")[0] for _ in shown} == shown
+
+
+def test_logs_go_on_with_the_processes_that_scaling_adds(scaled: Settings) -> None:
+    with logs(scaled.root, "compute") as output:
+        assert [output.readline()[:9] for _ in range(2)] == ["compute.1", "compute.3"]
+        (scaled.logs / "compute.4.log").write_text("hello\n")
+        with (scaled.logs / "compute.2.log").open("a") as log:
+            log.write("again\n")
+        pids = {"compute.1": 1, "mailer.1": 2, "compute.4": 4, "compute.2": 5}
+        (scaled.local / "processes.json").write_text(json.dumps(pids))
+        assert output.readline() == "compute.4    | hello\n"
+        assert output.readline() == "compute.2    | again\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "there"), [("printer", "web, relay, "), ("compute.2", "compute.1, compute.3.")]
+)
+def test_logs_of_what_does_not_run_are_refused_with_what_does(
+    scaled: Settings, name: str, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert __main__.main(["logs", "compute", name]) == 1
+    said = capsys.readouterr()
+    assert f"There is no process {name!r}; there are {there}" in said.err
+    assert not said.out
+
+
+def test_logs_of_the_last_run_are_shown_when_nothing_runs(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Console(Settings.load(root, os.environ).logs, None)) as console:
+        console.write("compute.1", "farewell")
+        console.write("mailer.1", "farewell")
+    assert __main__.main(["logs", "compute"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "compute.1    | farewell\n"
+    assert "does not run from this checkout. This is the end of the last run" in said.err
+
+
+def test_the_newest_mail_is_shown_when_it_has_come(
+    running: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maildir = mailbox.Maildir(running.mails)
+    maildir.add(mail("ada@example.org", "first"))
+    maildir.add(mail("granada@example.org", "of another"))
+    assert __main__.main(["mail", "ada@example.org"]) == 0
+    assert "Subject: first\n\nfirst\n" in capsys.readouterr().out
+    threading.Timer(0.3, lambda: maildir.add(mail("grace@example.org", "later"))).start()
+    assert __main__.main(["mail", "grace@example.org"]) == 0
+    assert "Subject: later" in capsys.readouterr().out
+    assert __main__.main(["mail"]) == 0
+    assert "Subject: later" in capsys.readouterr().out
+
+
+def test_nobody_waits_for_ever_for_a_mail(
+    running: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(__main__, "MAIL_SECONDS", 0.2)
+    assert __main__.main(["mail", "ada@example.org"]) == 1
+    assert "No mail to ada@example.org has come" in capsys.readouterr().err
+
+
+def mail(recipient: str, text: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "warren@example.org", recipient, text
+    message.set_content(text)
+    return message

@@ -71,7 +71,10 @@ def make(checkout: Path, environment: dict[str, str]) -> Make:
             timeout=PATIENCE, check=False,
         )  # fmt: skip
 
-    assert "Installed" in run("env", "UV_COMPILE_BYTECODE=0").stderr
+    installed = run("env", "UV_COMPILE_BYTECODE=0").stderr
+    assert re.search(r"^Installed \d+ packages", installed, re.MULTILINE)
+    assert len(installed.splitlines()) < 40
+    assert " + django==" in (checkout / ".local/install.log").read_text()
     return run
 
 
@@ -87,7 +90,12 @@ def test_every_target_works_whatever_the_path_is(checkout: Path, make: Make) -> 
         ("status",): (0, "does not run"),
         ("down",): (0, "does not run"),
         ("logs",): (2, "no logs yet"),
+        ("logs", "printer"): (2, "no logs yet"),
         ("scale", "compute=2"): (2, "`make up` first"),
+        ("restart",): (2, "Example: make restart compute"),
+        ("restart", "compute"): (2, "`make up` first"),
+        ("restart", "clean"): (2, "`make up` first"),
+        ("mail", "ada@example.org"): (2, "`make up` first"),
         ("admin",): (2, "`make up` first"),
         ("doctor",): (2, "`make up` first"),
         ("run", "ARGS=--alone python services/web/manage.py check"): (0, "no issues"),
@@ -114,6 +122,30 @@ def test_every_target_works_whatever_the_path_is(checkout: Path, make: Make) -> 
     assert [names.count(name) for name in ("COMPOSE_PROFILES", "WARREN_ENVIRONMENT")] == [1, 1]
 
 
+def test_what_cannot_be_installed_is_said_with_the_place_of_the_rest(
+    checkout: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    away = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty")}
+    ended = subprocess.run(
+        ["make", "env"], cwd=checkout, env={**environment, **away}, capture_output=True, text=True,
+        timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "1 to 3 minutes" in ended.stderr
+    assert "The whole of what uv said is in .local/install.log" in ended.stderr
+    assert "uv ended with status" in (checkout / ".local/install.log").read_text()
+    assert not (checkout / ".venv/.complete").exists()
+    (checkout / ".local/install.log").unlink()
+    (checkout / ".local/install.log").mkdir()
+    ended = subprocess.run(
+        ["make", "env"], cwd=checkout, env={**environment, **away}, capture_output=True, text=True,
+        timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "warren/.local: the checkout has to be yours." in ended.stderr
+    assert not (checkout / ".venv/.complete").exists()
+
+
 def test_everything_runs_whatever_the_path_is(
     checkout: Path, make: Make, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -125,11 +157,19 @@ def test_everything_runs_whatever_the_path_is(
         )  # fmt: skip
     try:
         deadline = time.monotonic() + PATIENCE
-        while "Warren is up." not in log.read_text():
+        up_and_at_work = r"(?s)(?=.*Warren is up\.)(?=.*compute-\d+@\S+ ready\.)"
+        while not re.match(up_and_at_work, log.read_text()):
             assert up.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
+        pasted = paste_api_block(checkout, environment)
+        for said in ("202 Accepted", '"verified":true', "/jobs/", '"state":"running"'):
+            assert said in pasted
+        assert pasted.count('"state":"cancelled"') == 2, pasted  # in the end, and in the list
+        assert pasted.count('"state":"sent"') >= 1
         assert make("scale", "compute=2").stdout == "compute: 2\n"
+        restarted = r"restarting relay\.1.*\nrelay\.1 started again \(process \d+\)\n"
+        assert re.fullmatch(restarted, make("restart", "relay").stdout)
         with (checkout / "Procfile").open("a") as procfile:
             procfile.write("extra: exec sleep 1000\n")
         assert "no process 'extra'" in make("scale", "extra=1").stderr
@@ -144,6 +184,18 @@ def test_everything_runs_whatever_the_path_is(
         with suppress(ProcessLookupError):
             os.killpg(up.pid, signal.SIGTERM)
             up.wait(timeout=PATIENCE)
+
+
+def paste_api_block(checkout: Path, environment: dict[str, str]) -> str:
+    """Type all that the README says on trying the API into a shell at once; what it prints."""
+    readme = (checkout / "README.md").read_text().partition("## Trying the API")[2]
+    block = readme.partition("```sh\n")[2].partition("```")[0]
+    here = block.replace(":8000/", f":{environment['WEB_PORT']}/")
+    assert here != block
+    return subprocess.run(
+        ["bash"], input=here, cwd=checkout, env=environment, capture_output=True, text=True,
+        timeout=PATIENCE, check=True,
+    ).stdout  # fmt: skip
 
 
 def test_getting_uv_removes_nothing_but_its_own(

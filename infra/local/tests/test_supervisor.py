@@ -1,9 +1,11 @@
 import io
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 
 from local import restarts
 from local.console import Console
+from local.errors import LocalError
+from local.requests import Requests
 from local.restarts import EX_CONFIG
-from local.scaling import ScaleRequests
 from local.supervisor import ProcessDiedError, Supervisor, read_procfile
 
 PATIENT = "exec sleep 60"
@@ -82,7 +85,7 @@ def test_a_process_that_is_killed_is_started_again(
     tick_until(supervisor, log.exists)
     os.kill(pids(tmp_path)["worker.1"], signal.SIGKILL)
     tick_until(supervisor, lambda: pids(tmp_path)["worker.1"] is None)
-    assert ScaleRequests(tmp_path).waiting() == {"worker": 1}
+    assert Requests(tmp_path).waiting() == {"worker": 1}
     tick_until(supervisor, lambda: log.read_text() == "hello\nhello\n")
     assert pids(tmp_path)["worker.1"]
     written = terminal.getvalue()
@@ -91,7 +94,7 @@ def test_a_process_that_is_killed_is_started_again(
 
 
 def test_one_that_waits_for_its_next_start_counts_when_scaled(make: Make, tmp_path: Path) -> None:
-    running = ScaleRequests(tmp_path).running
+    running = Requests(tmp_path).running
     supervisor = make({"worker": PATIENT})
     supervisor.start()
     supervisor.scale({"worker": 2})
@@ -105,8 +108,117 @@ def test_one_that_waits_for_its_next_start_counts_when_scaled(make: Make, tmp_pa
     assert not running()
 
 
+@pytest.fixture
+def restart(tmp_path: Path) -> Callable[..., list[str]]:
+    """Ask for restarts, as `make restart` does, while `supervisor` goes on; what is said."""
+
+    def ask(supervisor: Supervisor, *names: str) -> list[str]:
+        said: list[str] = []
+        requests = Requests(tmp_path)
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(requests.restart, names, said.append)
+            while not asked.done():
+                requests.serve(supervisor)
+                supervisor.tick()
+            asked.result()
+        return said
+
+    return ask
+
+
+Restart = Callable[..., list[str]]
+# Ends in order at SIGTERM alone, and leaves a word of that.
+ORDERLY = "trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.05; done"
+
+
+def test_all_of_a_kind_are_restarted_when_they_have_ended_in_order(
+    make: Make, restart: Restart, tmp_path: Path
+) -> None:
+    supervisor = make({"worker": ORDERLY, "other": PATIENT})
+    supervisor.start()
+    supervisor.scale({"worker": 2})
+    before = pids(tmp_path)
+    logs = [tmp_path / f"log/worker.{number}.log" for number in (1, 2)]
+    tick_until(supervisor, lambda: all(log.exists() for log in logs))
+    said = restart(supervisor, "worker")
+    after = pids(tmp_path)
+    assert set(after) == set(before)
+    assert {name for name in after if after[name] != before[name]} == {"worker.1", "worker.2"}
+    assert said[0].startswith("restarting worker.1, worker.2")
+    assert set(said[1:]) == {
+        f"{name} started again (process {after[name]})" for name in ("worker.1", "worker.2")
+    }
+    whole = "hello\nbye\nhello\n"
+    tick_until(supervisor, lambda: all(log.read_text() == whole for log in logs))
+
+
+def test_one_process_is_restarted_alone(make: Make, restart: Restart, tmp_path: Path) -> None:
+    supervisor = make({"worker": PATIENT})
+    supervisor.start()
+    supervisor.scale({"worker": 2})
+    before = pids(tmp_path)
+    restart(supervisor, "worker.2")
+    assert pids(tmp_path)["worker.1"] == before["worker.1"]
+    assert pids(tmp_path)["worker.2"] != before["worker.2"]
+
+
+def test_a_restart_that_cannot_be_says_why(make: Make, restart: Restart, tmp_path: Path) -> None:
+    supervisor = make({"worker": PATIENT, "other": PATIENT})
+    supervisor.start()
+    supervisor.scale({"other": 0})
+    before = pids(tmp_path)["worker.1"]
+    with pytest.raises(LocalError, match="no process 'printer'; there are worker, other"):
+        restart(supervisor, "worker", "printer")
+    with pytest.raises(LocalError, match=r"no process 'worker\.2'; there are worker\.1"):
+        restart(supervisor, "worker.2")
+    with pytest.raises(LocalError, match=r"No process of other runs.*make scale other=1"):
+        restart(supervisor, "other")
+    assert pids(tmp_path)["worker.1"] == before
+
+
+def test_new_code_that_does_not_start_does_not_end_the_run(
+    make: Make, restart: Restart, tmp_path: Path
+) -> None:
+    broken, starts = tmp_path / "broken", tmp_path / "starts"
+    supervisor = make({"worker": f"echo x >> {starts}; test -e {broken} && exit 78; {PATIENT}"})
+    supervisor.start()
+    tick_until(supervisor, starts.exists)
+    broken.touch()
+    restart(supervisor, "worker")
+    tick_until(supervisor, lambda: starts.read_text().count("x") >= 3)
+    broken.unlink()
+    restart(supervisor, "worker")
+    tick_until(supervisor, lambda: pids(tmp_path)["worker.1"] is not None)
+
+
+def test_a_process_can_be_scaled_away_while_it_is_restarted(
+    make: Make, restart: Restart, tmp_path: Path
+) -> None:
+    supervisor = make({"stubborn": "trap '' TERM; echo ready; while :; do sleep 0.1; done"})
+    supervisor.start()
+    tick_until(supervisor, (tmp_path / "log/stubborn.1.log").exists)
+    supervisor.restart(["stubborn"])
+    supervisor.scale({"stubborn": 0})
+    assert pids(tmp_path) == {}
+    supervisor.ask_to_stop()
+    supervisor.ask_to_stop()
+    supervisor.stop()
+    assert pids(tmp_path) == {}
+
+
+def test_the_terminal_has_one_time_on_a_line_and_the_file_that_of_the_process(
+    make: Make, tmp_path: Path, terminal: io.StringIO
+) -> None:
+    supervisor = make({"talker": f"echo '12:34:56 [info] hello'; {PATIENT}"})
+    supervisor.start()
+    tick_until(supervisor, lambda: "hello" in terminal.getvalue())
+    line = next(line for line in terminal.getvalue().splitlines() if "hello" in line)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d talker.1 +\| \[info\] hello", line)
+    assert (tmp_path / "log/talker.1.log").read_text() == "12:34:56 [info] hello\n"
+
+
 def test_processes_are_added_and_removed(make: Make, tmp_path: Path) -> None:
-    running = ScaleRequests(tmp_path).running
+    running = Requests(tmp_path).running
     supervisor = make({"worker": PATIENT})
     supervisor.start()
     supervisor.scale({"worker": 3})

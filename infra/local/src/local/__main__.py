@@ -1,24 +1,33 @@
 """`python -m local <command>`: what the Makefile's targets do."""
 
 import argparse
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from local import demo, smtp, up
+from local import demo, log_follower, smtp, up
 from local.environment import process_environment
 from local.errors import LocalError
+from local.process_names import kind, require_known, select
 from local.progress import Progress
+from local.requests import Requests, parse_counts
 from local.run_lock import RunLock
-from local.scaling import ScaleRequests, parse_counts
 from local.settings import Settings, local_folder
+from local.supervisor import read_procfile
 
 ROOT = Path(__file__).resolve().parents[4]
 NOTHING_RUNS = "Warren does not run from this checkout"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # which come without a file's name
+MAIL_SECONDS = 30.0
+POLL_SECONDS = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,10 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in NO_ROOM:
             raise
+        where = error.filename or f"a file below {ROOT}"
         print(
-            f"\n{error.strerror}: {error.filename} (the checkout has to be yours)", file=sys.stderr
+            f"\n{error.strerror}: {where} (the checkout has to be yours, on a disk with room)",
+            file=sys.stderr,
         )
         return 1
     except KeyboardInterrupt:
@@ -59,9 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     add("status", _status, "say what runs")
     add("clean", _clean, "remove everything that was made here but .env")
     logs = add("logs", _logs, "follow the processes' logs")
-    logs.add_argument("process", nargs="*", help="such as compute.1; all if none is given")
+    logs.add_argument(
+        "process", nargs="*", help="such as compute, or compute.1; all if none is given"
+    )
     scale = add("scale", _scale, "run so many of a process under `up`")
     scale.add_argument("count", nargs="*", help="such as compute=3")
+    restart = add("restart", _restart, "restart processes under `up`, each when its work has ended")
+    restart.add_argument("process", nargs="*", help="such as compute, or compute.1")
+    mail = add("mail", _mail, "show the newest mail, once it has come")
+    mail.add_argument("address", nargs="?", help="of its recipient")
     run = add("run", _run, "run a command in the environment of Warren's processes")
     run.add_argument("--alone", action="store_true", help="also if `up` does not run")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="command")
@@ -98,7 +115,7 @@ def _status(options: argparse.Namespace) -> None:
         print(f"{NOTHING_RUNS}; `make up` starts it.")
         return
     print(f"Warren runs (process {holder}) at {_settings().web_url}")
-    processes = ScaleRequests(local)
+    processes = Requests(local)
     waiting = processes.waiting()
     for name, count in processes.running().items():
         died = f", {waiting[name]} of them died and is started again" if waiting[name] else ""
@@ -112,20 +129,61 @@ def _clean(options: argparse.Namespace) -> None:
     print(f"Removed {local}; .env stays, if there is one.")
 
 
-def _logs(options: argparse.Namespace) -> int:
-    logs = _settings().logs
-    names = options.process or sorted(path.stem for path in logs.glob("*.log"))
-    files = [str(logs / f"{name}.log") for name in names]
-    if not files:
+def _logs(options: argparse.Namespace) -> None:
+    local = local_folder(ROOT)
+    lock, requests = RunLock(local), Requests(local)
+    folder, holder = local / "log", lock.holder()
+    last_run = sorted(path.stem for path in folder.glob("*.log"))
+    if holder is None and not last_run:
         raise LocalError("There are no logs yet: `make up` writes them.")
-    return subprocess.run(["tail", "-n", "30", "-F", *files], check=False).returncode
+    processes = list(requests.processes()) if holder else last_run
+    kinds = dict.fromkeys([*read_procfile(ROOT / "Procfile"), *map(kind, processes)])
+    require_known(options.process, processes, kinds)
+
+    def chosen(there: list[str]) -> list[str]:
+        return select(options.process, there) if options.process else there
+
+    def running() -> list[str] | None:
+        return chosen(list(requests.processes())) if lock.holder() == holder else None
+
+    with suppress(KeyboardInterrupt, BrokenPipeError):  # the ways to end this
+        if holder is None:
+            print(f"{NOTHING_RUNS}. This is the end of the last run:", file=sys.stderr)
+            log_follower.show_last(folder, chosen(last_run))
+            return
+        log_follower.follow(folder, running)
+        print("Warren has stopped.", file=sys.stderr)
+
+
+def _mail(options: argparse.Namespace) -> None:
+    mails = local_folder(ROOT) / "mails"
+    deadline = time.monotonic() + MAIL_SECONDS
+    while (mail := smtp.newest_mail(mails, options.address)) is None:
+        _require_running()
+        if time.monotonic() > deadline:
+            whom = f" to {options.address}" if options.address else ""
+            raise LocalError(
+                f"No mail{whom} has come within {MAIL_SECONDS:.0f} s. The API's list of mails says "
+                "why (GET /api/v1/mails), or `make logs mailer`."
+            )
+        time.sleep(POLL_SECONDS)
+    for header in ("from", "to", "date", "subject"):
+        print(f"{header.title()}: {mail[header]}")
+    print(f"\n{smtp.text(mail)}", end="")
 
 
 def _scale(options: argparse.Namespace) -> None:
     counts = parse_counts(options.count)
     _require_running()
-    ScaleRequests(local_folder(ROOT)).ask(counts)
+    Requests(local_folder(ROOT)).scale(counts)
     print(", ".join(f"{name}: {count}" for name, count in counts.items()))
+
+
+def _restart(options: argparse.Namespace) -> None:
+    if not options.process:
+        raise LocalError("Which process? Example: make restart compute")
+    _require_running()
+    Requests(local_folder(ROOT)).restart(options.process, say=partial(print, flush=True))
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """What the processes print: on the terminal, prefixed and coloured, and in one file for each."""
 
+import re
 import sys
 import threading
 from collections import deque
@@ -12,6 +13,7 @@ from honcho.printer import Message, Printer  # type: ignore[import-untyped]
 
 OWN_NAME = "warren"
 REMEMBERED_LINES = 20
+OWN_TIME = re.compile(r"^\d\d:\d\d:\d\d ")  # LOG_FORMAT=console; the terminal shows ours
 
 
 class Console:
@@ -37,7 +39,7 @@ class Console:
                 self._colour_of[process] = next(self._colours)
             self._files[process].write(f"{line}\n")
             self._last.setdefault(process, deque(maxlen=REMEMBERED_LINES)).append(line)
-            self._print(process, line, self._colour_of[process])
+            self._print(process, OWN_TIME.sub("", line), self._colour_of[process])
 
     def say(self, text: str) -> None:
         """Print a line of our own."""

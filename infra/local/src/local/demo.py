@@ -13,7 +13,7 @@ from local.errors import LocalError
 from local.narration import Narration
 from local.progress import Progress
 from local.settings import Settings
-from local.smtp import read_mails
+from local.smtp import read_mails, text
 from local.up import Run, is_ready, running
 
 Found = TypeVar("Found")
@@ -69,7 +69,7 @@ class Story:
         start = time.monotonic()
         mail = self._wait_for_mail(1)
         self._say(f"the mail “{mail['subject']}” arrived", time.monotonic() - start)
-        key = re.search(r"^Your key: (\S+)", _text(mail), re.MULTILINE)
+        key = re.search(r"^Your key: (\S+)", text(mail), re.MULTILINE)
         if key is None:
             raise LocalError(f"There is no key in the mail “{mail['subject']}”.")
         answer = self._api.post("users/verify", {"key": key[1]})
@@ -170,8 +170,3 @@ def _wait_for(what: str, run: Run, find: Callable[[], Found | None]) -> Found:
 def _require_success(job: dict[str, object]) -> None:
     if job["state"] != "succeeded":
         raise LocalError(f"The job is {job['state']}: {job['error']}")
-
-
-def _text(mail: EmailMessage) -> str:
-    body = mail.get_body(preferencelist=("plain",))
-    return str(body.get_content()) if body else ""

@@ -107,7 +107,7 @@ def _unpack(package: str, folder: Path, report: Report) -> None:
     partial = folder.with_name(f"{folder.name}-partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    report(f"{package} is not installed: unpacking the distribution's package (no root needed)")
+    report(f"{package} is not installed: unpacking the distribution's package (once; no root)")
     wanted = needed(apt.dependencies(package), apt.installed())
     for archive in apt.download(wanted):
         subprocess.run(["dpkg-deb", "--extract", archive, partial], check=True)

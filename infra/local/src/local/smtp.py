@@ -15,8 +15,9 @@ class Catcher:
     """Keeps mails, and prints whom each is for and what it is about, but not what it says."""
 
     def __init__(self, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._maildir = mailbox.Maildir(folder, create=True)
+        for part in ("tmp", "new", "cur"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        self._maildir = mailbox.Maildir(folder)
 
     async def handle_DATA(  # noqa: N802  # the name that aiosmtpd looks for
         self, server: SMTP, session: Session, envelope: Envelope
@@ -35,6 +36,22 @@ def read_mails(folder: Path) -> list[EmailMessage]:
         email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
         for file in sorted(files, key=lambda file: file.stat().st_mtime_ns)
     ]
+
+
+def newest_mail(folder: Path, address: str | None = None) -> EmailMessage | None:
+    """The mail that was caught last, of all or of those to `address`."""
+    mails = read_mails(folder)
+    return next((mail for mail in reversed(mails) if address in (None, *_recipients(mail))), None)
+
+
+def text(mail: EmailMessage) -> str:
+    """What it says, without HTML."""
+    body = mail.get_body(preferencelist=("plain",))
+    return str(body.get_content()) if body else ""
+
+
+def _recipients(mail: EmailMessage) -> list[str]:
+    return [address.addr_spec for address in getattr(mail["to"], "addresses", ())]
 
 
 def serve(port: int, folder: Path) -> None:

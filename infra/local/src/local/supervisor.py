@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from honcho.environ import parse_procfile  # type: ignore[import-untyped]
@@ -12,12 +12,14 @@ from honcho.environ import parse_procfile  # type: ignore[import-untyped]
 from local.child import Child
 from local.console import Console
 from local.errors import LocalError
+from local.process_names import kind, require_known, select
 from local.restarts import Restarts
 
 STOP_SECONDS = 30.0  # a worker's soft shutdown takes up to 20
 # Flower waits for answers of workers that have stopped already, and has nothing to lose.
 SHORTER_STOP_SECONDS = {"flower": 1.0}
 POLL_SECONDS = 0.1
+FAILED_START_PAUSE = 5.0
 SHOWN_LINES = 5  # of a process that is started again
 # These listen on a port, which a second one could not take.
 SINGLE = ("web", "flower", "smtp")
@@ -46,6 +48,7 @@ class Supervisor:
         self._state = state
         self._children: dict[str, Child] = {}
         self._waiting: dict[str, float] = {}  # for their next start, at a time of this clock
+        self._returning: set[str] = set()  # those that are stopping, to be started again
         self._restarts: dict[str, Restarts] = defaultdict(Restarts)  # of each kind of process
         self._asked_to_stop = threading.Event()
 
@@ -64,6 +67,29 @@ class Supervisor:
                 self._add(name)
             self._console.say(f"{name}: {len(running)} → {count}")
 
+    def restart(self, names: Collection[str]) -> None:
+        """Stop processes in order, and start each again once it has ended. Raises LocalError.
+
+        Each of `names` is a kind, such as compute, or one process, such as compute.2.
+        """
+        staying = self._staying()
+        require_known(names, staying, self._commands)
+        chosen = select(names, staying)
+        if not chosen:
+            raise LocalError(
+                f"No process of {', '.join(names)} runs. Example of starting one: "
+                f"make scale {next(iter(names), 'compute')}=1"
+            )
+        self._console.say(f"restarting {', '.join(chosen)}")
+        for name in chosen:
+            # However the new one fares: what somebody asks for never ends the run.
+            self._restarts[kind(name)].note_life(float("inf"))
+            if name in self._waiting:
+                self._waiting[name] = time.monotonic()
+            elif name not in self._returning:
+                self._returning.add(name)
+                _stop(self._children[name])
+
     def ask_to_stop(self) -> None:
         """Make `tick` say so; called a second time, stop at once. Safe in a signal handler."""
         if self._asked_to_stop.is_set():
@@ -78,16 +104,16 @@ class Supervisor:
             if child.exit_status is not None:
                 self._remove(child)
             else:
-                self._restarts[_kind(child.name)].note_life(child.age)
+                self._restarts[kind(child.name)].note_life(child.age)
         for name, due in list(self._waiting.items()):
             if time.monotonic() >= due:
-                del self._waiting[name]
-                self._start(name)
+                self._start_again(name)
         return not self._asked_to_stop.wait(POLL_SECONDS)
 
     def stop(self) -> None:
         """Stop every process, all at the same time, and wait for them."""
         self._waiting.clear()
+        self._returning.clear()
         for child in self._children.values():
             _stop(child)
         while self._children:
@@ -105,7 +131,7 @@ class Supervisor:
     def _start(self, name: str) -> None:
         child = Child(
             name,
-            self._commands[_kind(name)],
+            self._commands[kind(name)],
             self._environment,
             self._directory,
             self._console.write,
@@ -114,8 +140,18 @@ class Supervisor:
         self._console.say(f"{name} started (process {child.pid})")
         self._write_state()
 
+    def _start_again(self, name: str) -> None:
+        try:
+            self._start(name)
+            del self._waiting[name]
+        except OSError as error:  # no memory or no processes left, for one
+            self._console.say(f"{name} could not be started: {error}")
+            self._waiting[name] = time.monotonic() + FAILED_START_PAUSE
+
     def _dismiss(self, name: str) -> None:
-        if name in self._children:
+        if name in self._returning:
+            self._returning.remove(name)  # it has been told to stop
+        elif name in self._children:
             _stop(self._children[name])
         self._waiting.pop(name, None)
         self._write_state()
@@ -123,7 +159,10 @@ class Supervisor:
     def _remove(self, child: Child) -> None:
         child.finish()
         del self._children[child.name]
-        if child.stopping:
+        if child.name in self._returning:
+            self._returning.remove(child.name)
+            self._waiting[child.name] = time.monotonic()
+        elif child.stopping:
             self._console.say(f"{child.name} stopped")
         else:
             self._plan_restart(child)
@@ -131,7 +170,7 @@ class Supervisor:
 
     def _plan_restart(self, child: Child) -> None:
         status = child.exit_status
-        pause = self._restarts[_kind(child.name)].note_death(child.age, status)
+        pause = self._restarts[kind(child.name)].note_death(child.age, status)
         lines = [f"  {line}" for line in self._console.last_lines(child.name)]
         death = f"{child.name} ended by itself with status {status}"
         if pause is None:
@@ -142,16 +181,22 @@ class Supervisor:
 
     def _numbers(self, name: str, *, stopping: bool = False) -> list[int]:
         """The numbers of a kind's processes, also of those that wait for their next start."""
+        names = {*self._staying(), *(self._children if stopping else ())}
+        return sorted(int(each.rpartition(".")[2]) for each in names if kind(each) == name)
+
+    def _staying(self) -> dict[str, int | None]:
+        """The pids by process; None for one that waits for its next start."""
         children = self._children.values()
-        staying = [child.name for child in children if stopping or not child.stopping]
-        names = [*staying, *self._waiting]
-        return sorted(int(each.rpartition(".")[2]) for each in names if _kind(each) == name)
+        staying = {
+            child.name: child.pid
+            for child in children
+            if not child.stopping or child.name in self._returning
+        }
+        return dict.fromkeys(self._waiting) | staying
 
     def _write_state(self) -> None:
-        staying = [child for child in self._children.values() if not child.stopping]
-        pids = dict.fromkeys(self._waiting) | {child.name: child.pid for child in staying}
         partial = self._state.with_suffix(".partial")
-        partial.write_text(json.dumps(pids))
+        partial.write_text(json.dumps(self._staying()))
         partial.rename(self._state)
 
 
@@ -163,18 +208,10 @@ def read_procfile(path: Path) -> dict[str, str]:
 def check_scale(counts: Mapping[str, int], commands: Mapping[str, str]) -> None:
     """Refuse to scale what does not exist or can only run once."""
     for name, count in counts.items():
-        if name not in commands:
-            raise LocalError(
-                f"There is no process {name!r}; there are {', '.join(commands)}. The Procfile is "
-                "read when `make up` starts: after a change, `make down` and start it again."
-            )
+        require_known([name], (), commands)
         if name in SINGLE and count > 1:
             raise LocalError(f"{name} listens on a port, so only one can run.")
 
 
 def _stop(child: Child) -> None:
-    child.stop(SHORTER_STOP_SECONDS.get(_kind(child.name), STOP_SECONDS))
-
-
-def _kind(child: str) -> str:
-    return child.rpartition(".")[0]
+    child.stop(SHORTER_STOP_SECONDS.get(kind(child.name), STOP_SECONDS))

@@ -13,8 +13,8 @@ import httpx
 from local.apt import Report
 from local.console import Console
 from local.keeper import Keeper
+from local.requests import Requests
 from local.run_lock import RunLock
-from local.scaling import ScaleRequests
 from local.settings import Settings
 from local.stack import Stack
 from local.supervisor import Supervisor, read_procfile
@@ -42,11 +42,11 @@ def running(settings: Settings, report: Report, terminal: TextIO | None) -> Iter
     Without a `terminal` the processes' lines only go to their files. Raises LocalError, with
     nothing touched, if another run holds the lock.
     """
-    requests = ScaleRequests(settings.local)
+    requests = Requests(settings.local)
     with RunLock(settings.local).held():
+        requests.clear()  # of a run that was killed
         stack = Stack(settings, report)
         with stack.running(), closing(Console(settings.logs, terminal)) as console:
-            requests.clear()
             report("starting the processes of the Procfile")
             supervisor = Supervisor(
                 read_procfile(settings.root / "Procfile"),
@@ -78,9 +78,9 @@ def stay_up(settings: Settings, report: Report) -> None:
         signal.signal(signal.SIGTERM, stop)
         announcement = threading.Thread(target=_announce, args=(settings, run.console), daemon=True)
         announcement.start()
-        requests = ScaleRequests(settings.local)
+        requests = Requests(settings.local)
         while run.tick():
-            requests.serve(run.supervisor.scale)
+            requests.serve(run.supervisor)
         run.console.say("stopping; once more Ctrl-C does not wait for what is running")
 
 

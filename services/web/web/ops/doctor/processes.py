@@ -67,7 +67,7 @@ def _stuck(connected: dict[str, dict[str, bool]]) -> Iterator[Finding]:
                     f"{name} {node} does not get on: no round of it has ended for "
                     f"{SEEN.total_seconds():.0f} s; meanwhile {WITHOUT[name]}",
                     "if `broker` and `queues` are well, it hangs: its log says with what; "
-                    f"`docker compose restart {name}`, or end the process",
+                    f"`docker compose restart {name}`, or `make restart {name}`",
                 )
 
 
@@ -81,5 +81,5 @@ def _dying() -> Iterator[Finding]:
                 f"{process} keeps dying: {len(errors)} times within "
                 f"{LATELY.total_seconds() / 60:.0f} minutes{last}",
                 f"its log says why: `docker compose logs --tail 50 {process}`, "
-                f"or `make logs ARGS={process}.1`; it is started again by itself",
+                f"or `make logs {process}`; it is started again by itself",
             )
