@@ -54,6 +54,7 @@ lint: $(ENVIRONMENT) ## Check format, style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
+	@PYTHONPATH=services/web $(BIN)/lint-imports --no-logo
 	@cd services/web && ../../$(BIN)/mypy . # on its own: Django's types need Django's settings
 
 format: $(ENVIRONMENT) ## Format the code, and mend what can be mended

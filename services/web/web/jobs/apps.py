@@ -2,9 +2,6 @@
 
 from django.apps import AppConfig
 
-from contracts.tasks import RUN_COMPUTATION
-from web.messaging import handlers
-
 
 class JobsConfig(AppConfig):
     """Registered as ``jobs``."""
@@ -13,7 +10,5 @@ class JobsConfig(AppConfig):
     label = "jobs"
 
     def ready(self) -> None:
-        """Ask for the results of the task that runs computations."""
-        from web.jobs import results  # the models are loaded only now
-
-        handlers.register(RUN_COMPUTATION.name, results)
+        """Ask for the results of computations, and for the catalogue of those there are."""
+        from web.jobs import catalogue, results  # noqa: F401 -- register; models are loaded now

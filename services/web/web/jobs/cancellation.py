@@ -7,8 +7,9 @@ from django.db import transaction
 
 from web.accounts.models import User
 from web.jobs.models import Job
-from web.messaging import clock, outbox
-from web.messaging.wakeup import JOBS_CHANNEL, notify
+from web.messaging import outbox
+from web.postgresql import clock
+from web.postgresql.wakeup import JOBS_CHANNEL, notify
 
 
 class AlreadyFinalError(Exception):

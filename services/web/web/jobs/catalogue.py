@@ -13,7 +13,9 @@ from referencing.jsonschema import DRAFT202012
 from contracts import results
 from contracts.errors import MalformedMessageError
 from web.jobs.models import Computation
-from web.messaging import clock
+from web.messaging import announcements
+from web.messaging.announcements import Announcement
+from web.postgresql import clock
 
 WITHDRAWN_AFTER = timedelta(minutes=20)  # workers announce every 5 minutes
 MOST_ERRORS = 20
@@ -101,3 +103,8 @@ def _row(computation: results.Computation, now: datetime) -> Computation:
         available=True,
         announced_at=now,
     )
+
+
+announcements.register(
+    results.CATALOGUE_ROUTING_KEY, Announcement(results.Catalogue, check=check, apply=announce)
+)

@@ -1,13 +1,12 @@
 """Jobs and the catalogue of what may be computed."""
 
-import uuid
 from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
 
 from web.postgresql.exact_json import ExactJSONField
+from web.tracking.models import TrackedTask
 
 
 class Computation(models.Model):
@@ -35,34 +34,21 @@ class Computation(models.Model):
         return self.name
 
 
-class Job(models.Model):
+class Job(TrackedTask):
     """One computation asked for by a user.
 
-    Its id is also the task's id. ``attempt``, ``phase`` and ``progress_done`` are the rank of the
-    event that the row shows (see ``web.messaging.ordering``).
+    ``progress_done`` belongs to the rank of the event that the row shows, too.
     """
 
-    class State(models.TextChoices):
-        """Where the job is."""
-
-        QUEUED = "queued"
-        RUNNING = "running"
-        SUCCEEDED = "succeeded"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
-
+    State = TrackedTask.State
     FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
     UNFINISHED = (State.QUEUED, State.RUNNING)
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     computation = models.TextField()
     arguments = ExactJSONField()
     soft_time_limit = models.PositiveIntegerField()
     time_limit = models.PositiveIntegerField()
-    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    attempt = models.PositiveIntegerField(default=0)
-    phase = models.PositiveSmallIntegerField(default=0)
     progress_done = models.BigIntegerField(default=0)
     progress_total = models.BigIntegerField(null=True)
     result = ExactJSONField(null=True)
@@ -71,16 +57,6 @@ class Job(models.Model):
     worker = models.TextField(blank=True, default="")
     cancelled_by_user = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001 -- unique if given
-    created_at = models.DateTimeField(db_default=Now())
-    queued_at = models.DateTimeField(
-        db_default=Now(), help_text="Since when it is being tried; later if an operator repeated it"
-    )
-    dispatched_at = models.DateTimeField(
-        db_default=Now(), help_text="When its latest message was due to be published"
-    )
-    republished = models.PositiveSmallIntegerField(
-        default=0, help_text="How often its message was lost and published again"
-    )
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from web.jobs.models import Job
-from web.messaging.wakeup import JOBS_CHANNEL, Listener
 from web.postgresql.pool import give_back
+from web.postgresql.wakeup import JOBS_CHANNEL, Listener
 
 log = structlog.get_logger("web.waiting")
 IDLE = 60.0  # seconds without anybody waiting after which the thread ends

@@ -2,9 +2,6 @@
 
 from django.apps import AppConfig
 
-from contracts.tasks import SEND_EMAIL
-from web.messaging import handlers
-
 
 class MailConfig(AppConfig):
     """Registered as ``mail``."""
@@ -14,6 +11,4 @@ class MailConfig(AppConfig):
 
     def ready(self) -> None:
         """Ask for the results of the task that sends mails."""
-        from web.mail import results  # the models are loaded only now
-
-        handlers.register(SEND_EMAIL.name, results)
+        from web.mail import results  # noqa: F401 -- registers; models are loaded now

@@ -9,8 +9,8 @@ from django.db import connection
 
 from contracts.results import MailReceipt, TaskEvent, TaskState
 from web.mail.models import EmailAttempt
-from web.messaging.clock import HAPPENED
-from web.messaging.ordering import phase
+from web.postgresql.clock import HAPPENED
+from web.tracking.rules import phase
 
 Outcome = EmailAttempt.Outcome
 OUTCOMES = {
@@ -64,6 +64,16 @@ def answer(event: TaskEvent) -> str:
     elif event.error:
         text = event.error.message or event.error.type
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_ANSWER]
+
+
+def message_id(event: TaskEvent) -> str:
+    """Return the Message-ID of a mail that was sent. Raises ValueError."""
+    return receipt(event).message_id if event.state == TaskState.SUCCESS else ""
+
+
+def uncertain(event: TaskEvent) -> bool:
+    """Whether a mail may have been sent twice. Raises ValueError."""
+    return event.state == TaskState.SUCCESS and receipt(event).uncertain
 
 
 def receipt(event: TaskEvent) -> MailReceipt:

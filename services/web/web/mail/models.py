@@ -1,17 +1,16 @@
 """Mails and the attempts to send them."""
 
-import uuid
-
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
+
+from web.tracking.models import TrackedTask
 
 
-class Email(models.Model):
+class Email(TrackedTask):
     """One mail that web asked the mailer to send.
 
     Its id is also the task's id and the key by which the mailer sends it only once. ``attempt``
-    and ``phase`` are the rank of the event that the row shows (see ``web.messaging.ordering``).
+    and ``phase`` are the rank of the event that the row shows (see ``web.tracking.rules``).
     ``context`` may hold a key, so it is shown nowhere and erased when it is no longer needed.
     """
 
@@ -27,7 +26,6 @@ class Email(models.Model):
     FINAL = (State.SENT, State.FAILED)
     UNFINISHED = (State.QUEUED, State.SENDING, State.RETRYING)
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+"
     )
@@ -35,22 +33,10 @@ class Email(models.Model):
     recipient = models.EmailField(max_length=254)
     context = models.JSONField(null=True)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    attempt = models.PositiveIntegerField(default=0)
-    phase = models.PositiveSmallIntegerField(default=0)
     answer = models.TextField(blank=True, default="")
     message_id = models.TextField(blank=True, default="")
     uncertain = models.BooleanField(
         default=False, help_text="It may have been sent twice: a worker died while sending it."
-    )
-    created_at = models.DateTimeField(db_default=Now())
-    queued_at = models.DateTimeField(
-        db_default=Now(), help_text="Since when it is being tried; later if an operator repeated it"
-    )
-    dispatched_at = models.DateTimeField(
-        db_default=Now(), help_text="When its latest message was due to be published"
-    )
-    republished = models.PositiveSmallIntegerField(
-        default=0, help_text="How often its message was lost and published again"
     )
     next_attempt_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)

@@ -9,8 +9,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from contracts.errors import MalformedMessageError
-from web.mail import results, sending
+from web.mail import sending
 from web.mail.models import Email
+from web.mail.results import MAILS
 
 log = structlog.get_logger("web.mail")
 BATCH = 200  # mails of one transaction
@@ -45,7 +46,7 @@ def send_again(mails: Sequence[UUID], by: str, *, seconds: float = float("inf"))
 def _queue_again(ids: Sequence[UUID]) -> int:
     # Locked in the order of their ids, as the collector does it.
     locked = repeatable().filter(pk__in=ids).order_by("pk").select_for_update()
-    queued = results.replay([email.pk for email in locked])
+    queued = MAILS.replay([email.pk for email in locked])
     return sum(_dispatched(email) for email in Email.objects.filter(pk__in=queued))
 
 
@@ -54,6 +55,6 @@ def _dispatched(email: Email) -> bool:
         sending.dispatch(email)
     except MalformedMessageError as error:
         log.error("its message cannot be made", task_id=str(email.pk), reason=str(error))
-        results.give_up([email.pk], f"its message cannot be made: {error}")
+        MAILS.give_up([email.pk], f"its message cannot be made: {error}")
         return False
     return True

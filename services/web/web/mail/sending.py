@@ -1,16 +1,19 @@
 """Handing a mail over to the mailer: the row and its message in one transaction."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from contracts.addresses import canonical
 from contracts.tasks import SEND_EMAIL, SendEmail
-from web.accounts.models import User
 from web.mail.models import Email
 from web.messaging import outbox
 
+if TYPE_CHECKING:
+    from web.accounts.models import User
+
 
 def queue(
-    template: str, recipient: str, context: dict[str, str], *, user: User | None = None
+    template: str, recipient: str, context: dict[str, str], *, user: "User | None" = None
 ) -> Email:
     """Ask for a mail, within the caller's transaction.
 

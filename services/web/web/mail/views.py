@@ -1,14 +1,11 @@
 """The API of mails."""
 
-from typing import cast
-
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import viewsets
 from rest_framework.serializers import BaseSerializer
 
-from web.accounts.models import User
 from web.mail.models import Email
 from web.mail.serializers import MailDetailSerializer, MailSerializer
 from web.pagination import NewestFirst
@@ -39,7 +36,7 @@ class MailViewSet(viewsets.ReadOnlyModelViewSet[Email]):
 
     def get_queryset(self) -> QuerySet[Email]:
         """Only the user's own."""
-        mails = Email.objects.filter(user=cast("User", self.request.user)).defer("context")
+        mails = Email.objects.filter(user=self.request.user.pk).defer("context")
         return mails.prefetch_related("attempts") if self.action == "retrieve" else mails
 
     def get_serializer_class(self) -> type[BaseSerializer[Email]]:

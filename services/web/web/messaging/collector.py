@@ -16,17 +16,14 @@ from contracts import topology
 from contracts.errors import MalformedMessageError
 from contracts.liveness import LivenessFile
 from contracts.results import (
-    CATALOGUE_ROUTING_KEY,
     REFUSED_SUFFIX,
     REPORT_SUFFIX,
-    Catalogue,
     TaskError,
     TaskEvent,
     TaskState,
     WorkerReport,
 )
-from web.jobs import catalogue
-from web.messaging import dead_letters, handlers, unrouted, workers
+from web.messaging import announcements, dead_letters, unrouted, workers
 from web.messaging.broker import connected
 from web.messaging.dead_letters import LONGEST_DETAIL, UNDECODABLE
 from web.messaging.inbox import (
@@ -40,6 +37,7 @@ from web.messaging.inbox import (
 from web.messaging.lifecycle import StopSignal, is_outage
 from web.messaging.models import DeadLetter
 from web.messaging.storable import storable_text
+from web.tracking import registry
 
 log = structlog.get_logger("web.collector")
 REFUSED = "its header x-death is none of RabbitMQ's, which could not have dead-lettered it"
@@ -47,7 +45,8 @@ OTHER_KEY = "its routing key is not the one that belongs to what its body says"
 OTHER_EXCHANGE = "it came through the exchange of another service than its routing key names"
 
 
-Content = TaskEvent | DeadLetter | Catalogue | WorkerReport
+Announced = Callable[[], None]
+Content = TaskEvent | DeadLetter | WorkerReport | Announced
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def _bury(arrival: Arrival, detail: str) -> None:
     """Store a dead letter, and tell the task's owner so."""
     dead_letters.store([_unusable(arrival.message, detail)])
     event = arrival.content
-    if isinstance(event, TaskEvent) and (handler := handlers.find(event.task)):
+    if isinstance(event, TaskEvent) and (handler := registry.find(event.task)):
         error = TaskError("ResultNotStorable", "the database refuses the result")
         failed = msgspec.structs.replace(
             event, state=TaskState.FAILURE, result=None, progress=None, error=error
@@ -134,8 +133,8 @@ def _bury(arrival: Arrival, detail: str) -> None:
 @transaction.atomic
 def _write(batch: Sequence[Content]) -> None:
     for each in batch:
-        if isinstance(each, Catalogue):
-            catalogue.announce(each)
+        if callable(each):
+            each()
     workers.record(each for each in batch if isinstance(each, WorkerReport))
     letters = unrouted.take_back([each for each in batch if isinstance(each, DeadLetter)])
     dead_letters.store(letters)
@@ -146,7 +145,7 @@ def _write(batch: Sequence[Content]) -> None:
         by_task[event.task].append(event)
     # Always in the same order: each locks rows, and two collectors must not wait in a circle.
     for task, of_task in sorted(by_task.items()):
-        handler = handlers.find(task)
+        handler = registry.find(task)
         if handler:
             handler.apply(of_task)
     failed = [event for of_task in by_task.values() for event in of_task if event.error]
@@ -175,9 +174,7 @@ def _decoded(message: Message) -> Content:
             return dead_letters.describe(corpse(message))
         if not is_from_its_service(message):
             raise MalformedMessageError(OTHER_EXCHANGE)
-        if key == CATALOGUE_ROUTING_KEY:
-            announced = msgspec.json.decode(body_of(message), type=Catalogue)
-            catalogue.check(announced)
+        if announced := announcements.decoded(key, body_of(message)):
             return announced
         if key.endswith(REPORT_SUFFIX):
             return _report(message)

@@ -15,10 +15,10 @@ from contracts import topology, wire
 from contracts.errors import MalformedMessageError, WarrenError
 from contracts.results import TaskError, TaskState
 from contracts.tasks import TASKS
-from web.messaging import handlers
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.ordering import DeadLetterEvent
 from web.messaging.storable import storable_json, storable_text
+from web.tracking import registry
+from web.tracking.rules import DeadLetterEvent
 
 CRASHED = "delivery_limit"
 UNROUTED = "unrouted"
@@ -116,7 +116,7 @@ def explain(task_ids: Iterable[UUID]) -> None:
         by_task[letter.task].append(letter.task_id)
     errors: dict[UUID, str] = {}
     for task, ids in by_task.items():
-        if handler := handlers.find(task):
+        if handler := registry.find(task):
             errors |= handler.errors([task_id for task_id in ids if task_id])
     for letter in letters:
         error = errors.get(letter.task_id, "") if letter.task_id else ""
@@ -155,7 +155,7 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
         body=bytes(message.body),
     )
     store([letter])
-    handler, event = handlers.find(letter.task), event_of(letter)
+    handler, event = registry.find(letter.task), event_of(letter)
     if handler and event:
         handler.apply([event])
 

@@ -1,6 +1,6 @@
 """The transactional outbox: a message is stored with the data that it speaks of, or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,7 +15,7 @@ from contracts.tasks import TASKS, Payload, TaskContract
 from web import request_id
 from web.messaging.models import OutboxMessage
 from web.messaging.publisher_app import CONTROL, app
-from web.messaging.wakeup import OUTBOX_CHANNEL, wake_after_commit
+from web.postgresql.wakeup import OUTBOX_CHANNEL, wake_after_commit
 
 P = TypeVar("P", bound=Payload)
 LONGEST_PAUSE = 15  # seconds; what was wrong may have been mended at any time
@@ -73,6 +73,15 @@ def send(
         sent_event=message.sent_event | {"name": shadow or contract.name},
         available_at=available_at,
     )
+
+
+def dispatcher(contract: TaskContract[P], payload: Callable[[Any], P]) -> Callable[..., None]:
+    """Return what stores the message of a row, from which ``payload`` makes the arguments."""
+
+    def dispatch(row: Any, **when: Any) -> None:
+        send(contract, payload(row), task_id=row.pk, retries=row.attempt, **when)
+
+    return dispatch
 
 
 def broadcast(command: str, arguments: dict[str, Any]) -> None:

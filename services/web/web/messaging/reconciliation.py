@@ -15,12 +15,13 @@ from kombu import Connection
 from contracts import topology
 from contracts.liveness import LivenessFile
 from contracts.tasks import TASKS
-from web.messaging import dead_letters, handlers, workers
+from web.messaging import dead_letters, workers
 from web.messaging.broker import connected, keep_alive
-from web.messaging.handlers import Handler
 from web.messaging.lifecycle import StopSignal, is_outage
 from web.messaging.models import OutboxMessage
 from web.messaging.suspicion import Suspect, Suspicion, View
+from web.tracking import registry
+from web.tracking.engine import Engine
 
 log = structlog.get_logger("web.reconciler")
 BATCH = 200  # tasks of one transaction, which locks their jobs or mails
@@ -34,7 +35,7 @@ class Reconciler:
         self._stop = stop
         self._liveness = liveness
         self._suspicions = {
-            task: Suspicion(handler) for task, handler in handlers.registered().items()
+            task: Suspicion(engine) for task, engine in registry.registered().items()
         }
         self._problems: list[str] = []
 
@@ -55,7 +56,7 @@ class Reconciler:
             for start in range(0, len(confirmed), BATCH):
                 if self._stop:
                     return  # the next one finds the rest
-                _mend(task, handlers.registered()[task], confirmed[start : start + BATCH])
+                _mend(task, registry.registered()[task], confirmed[start : start + BATCH])
                 self._show_life(connection)
             suspicion.mended(confirmed)
 
@@ -93,19 +94,19 @@ def _view(connection: Connection, service: str) -> View:
     )
 
 
-def _mend(task: str, handler: Handler, suspects: Sequence[Suspect]) -> None:
+def _mend(task: str, engine: Engine[Any], suspects: Sequence[Suspect]) -> None:
     """Mend all of them but those whose messages cannot be made, which fail as dead letters."""
     try:
-        again, spent = _try_to_mend(handler, suspects)
+        again, spent = _try_to_mend(engine, suspects)
     except Exception as error:
         if is_outage(error):
             raise
         if len(suspects) > 1:
             middle = len(suspects) // 2
-            _mend(task, handler, suspects[:middle])
-            _mend(task, handler, suspects[middle:])
+            _mend(task, engine, suspects[:middle])
+            _mend(task, engine, suspects[middle:])
         else:
-            _set_aside(task, handler, suspects[0], error)
+            _set_aside(task, engine, suspects[0], error)
         return
     if again:
         log.warning("published again: nowhere to be found", task=task, count=again)
@@ -114,44 +115,44 @@ def _mend(task: str, handler: Handler, suspects: Sequence[Suspect]) -> None:
 
 
 @transaction.atomic
-def _try_to_mend(handler: Handler, suspects: Sequence[Suspect]) -> tuple[int, int]:
+def _try_to_mend(engine: Engine[Any], suspects: Sequence[Suspect]) -> tuple[int, int]:
     """Publish tasks again, or give up those for which that has been done often enough.
 
     Returns how many of each. Raises whatever a single row can be the cause of.
     """
-    times = _lock(handler, suspects)
+    times = _lock(engine, suspects)
     # Asked now: who has held such a lock meanwhile may have stored a message.
     queued = OutboxMessage.objects.filter(task_id__in=times).values_list("task_id", flat=True)
     lost = times.keys() - set(queued)
     spent = [pk for pk in lost if times[pk] >= settings.RECONCILE_LIMIT]
     again = [pk for pk in lost if pk not in spent]
     if again:
-        handler.publish_again(again)
+        engine.publish_again(again)
     if spent:
-        handler.give_up(spent, f"its message got lost {settings.RECONCILE_LIMIT + 1} times")
+        engine.give_up(spent, f"its message got lost {settings.RECONCILE_LIMIT + 1} times")
     return len(again), len(spent)
 
 
-def _set_aside(task: str, handler: Handler, suspect: Suspect, error: Exception) -> None:
+def _set_aside(task: str, engine: Engine[Any], suspect: Suspect, error: Exception) -> None:
     """Let a row fail, with a dead letter for an operator; what cannot even fail is left alone."""
     reason = dead_letters.words(error)
     told = {"task": task, "task_id": str(suspect.task_id), "reason": reason}
     log.error("its message cannot be made", **told)
     try:
         with transaction.atomic():
-            if _lock(handler, [suspect]):
+            if _lock(engine, [suspect]):
                 dead_letters.store([dead_letters.unmade(task, suspect.task_id, reason)])
-                handler.give_up([suspect.task_id], f"its message cannot be made: {reason}")
+                engine.give_up([suspect.task_id], f"its message cannot be made: {reason}")
     except Exception as second:
         if is_outage(second):
             raise
         log.error("it cannot be given up either", **(told | {"reason": dead_letters.words(second)}))
 
 
-def _lock(handler: Handler, suspects: Sequence[Suspect]) -> dict[UUID, int]:
+def _lock(engine: Engine[Any], suspects: Sequence[Suspect]) -> dict[UUID, int]:
     """Lock those that nobody has published since; return how often each has been by us."""
     known = set(suspects)
-    rows = handler.unfinished().filter(pk__in=[suspect.task_id for suspect in suspects])
+    rows = engine.unfinished().filter(pk__in=[suspect.task_id for suspect in suspects])
     # Locked in the order of their ids, as the collector does it.
     found = rows.select_for_update().order_by("pk")
     return {

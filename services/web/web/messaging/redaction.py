@@ -9,9 +9,9 @@ from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
 
 from contracts.tasks import TASKS
-from web.messaging import handlers
 from web.messaging.models import DeadLetter
 from web.messaging.storable import storable_json
+from web.tracking import registry
 
 HIDDEN = "…"
 # Others may hold anything: a Celery that is not ours sends a task's arguments in two more headers.
@@ -86,8 +86,8 @@ def deaths(letter: DeadLetter) -> list[dict[str, Any]]:
 
 def subject(letter: DeadLetter) -> Model | None:
     """Return the job or mail that the message belonged to, if there still is one."""
-    handler = handlers.find(letter.task)
-    return handler.MODEL._default_manager.filter(pk=letter.task_id).first() if handler else None
+    handler = registry.find(letter.task)
+    return handler.model._default_manager.filter(pk=letter.task_id).first() if handler else None
 
 
 def admin_page(row: Model) -> str:

@@ -12,7 +12,7 @@ from web.messaging import dead_letters, outbox
 from web.messaging.lifecycle import BROKER_ERRORS, StopSignal, is_outage
 from web.messaging.models import OutboxMessage
 from web.messaging.publisher import Answers, Outcome, Publisher
-from web.messaging.wakeup import OUTBOX_CHANNEL, Listener
+from web.postgresql.wakeup import OUTBOX_CHANNEL, Listener
 
 log = structlog.get_logger("web.relay")
 POLL = 1.0  # seconds for which to trust in being notified

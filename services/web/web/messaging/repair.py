@@ -18,11 +18,12 @@ from django.db.models.functions import Now
 from contracts import topology
 from contracts.errors import MalformedMessageError
 from contracts.tasks import TASKS
-from web.messaging import handlers
 from web.messaging.dead_letters import UNMADE, words
 from web.messaging.lifecycle import is_outage
 from web.messaging.models import DeadLetter
-from web.messaging.wakeup import OUTBOX_CHANNEL, wake_after_commit
+from web.postgresql.wakeup import OUTBOX_CHANNEL, wake_after_commit
+from web.tracking import registry
+from web.tracking.engine import Engine
 
 log = structlog.get_logger("web.repair")
 BATCH = 200  # letters of one transaction, which locks them and their jobs
@@ -191,8 +192,8 @@ def _problem(letter: DeadLetter) -> str:
     return ""
 
 
-def _owner(letter: DeadLetter) -> handlers.Handler | None:
-    return handlers.find(letter.task) if letter.task_id else None
+def _owner(letter: DeadLetter) -> Engine[Any] | None:
+    return registry.find(letter.task) if letter.task_id else None
 
 
 def _make(letter: DeadLetter) -> str:
@@ -222,7 +223,7 @@ def _queue_again(letters: Sequence[DeadLetter]) -> dict[UUID | None, int]:
             by_task[letter.task].append(letter.task_id)
     runs: dict[UUID | None, int] = {}
     for task, task_ids in sorted(by_task.items()):  # locks rows, in the collector's order
-        if handler := handlers.find(task):
+        if handler := registry.find(task):
             runs |= dict(handler.replay(task_ids).items())
     return runs
 

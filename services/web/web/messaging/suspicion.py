@@ -7,15 +7,16 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Exists, Max, OuterRef, Q
 
-from web.messaging import clock, workers
-from web.messaging.handlers import Handler
+from web.messaging import workers
 from web.messaging.models import OutboxMessage, Worker
+from web.postgresql import clock
+from web.tracking.engine import Engine
 
 MOST_SUSPECTS = 10_000  # at a time; after them come the next
 MOST_LOST = 100_000  # with one queue; of more, the rest is found as suspects
@@ -53,8 +54,8 @@ class View:
 class Suspicion:
     """What is known of the tasks of one kind, from one look to the next."""
 
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
+    def __init__(self, engine: Engine[Any]) -> None:
+        self._engine = engine
         self._since: dict[Suspect, float] = {}
         self._lost: list[Suspect] = []
         self._lost_at: datetime | None = None
@@ -95,7 +96,7 @@ class Suspicion:
             return None
         if view.quiet:
             return clock.now()
-        taken = self._handler.unfinished().filter(pk__in=held)
+        taken = self._engine.unfinished().filter(pk__in=held)
         newest: datetime | None = taken.aggregate(newest=Max("dispatched_at"))["newest"]
         return newest and newest - timedelta(seconds=settings.RECONCILE_OVERTAKEN)
 
@@ -109,7 +110,7 @@ class Suspicion:
 
     def _adrift(self, selected: Q, held: set[UUID], limit: int) -> list[Suspect]:
         in_outbox = OutboxMessage.objects.filter(task_id=OuterRef("pk"))
-        rows = self._handler.unfinished().filter(selected, ~Exists(in_outbox))
+        rows = self._engine.unfinished().filter(selected, ~Exists(in_outbox))
         oldest = rows.exclude(pk__in=held).order_by("dispatched_at")
         return [Suspect(*row) for row in oldest.values_list("pk", "dispatched_at")[:limit]]
 

@@ -12,8 +12,9 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from web.accounts.models import User
-from web.jobs import admission, results
+from web.jobs import admission
 from web.jobs.models import Computation, Job
+from web.jobs.results import JOBS
 from web.jobs.tests.factories import event, make_computation, make_job, make_user
 from web.jobs.waiting import watch
 from web.messaging.models import OutboxMessage
@@ -218,7 +219,7 @@ def test_waiting_ends_as_soon_as_the_job_does(
     asking = threading.Thread(target=ask)
     asking.start()
     with transaction.atomic():
-        results.apply([event(job.id, "SUCCESS")])  # type: ignore[arg-type]
+        JOBS.apply([event(job.id, "SUCCESS")])  # type: ignore[arg-type]
     asking.join(30)  # well before the 60 s
     assert answers[0].json()["state"] == "succeeded"
 
@@ -247,7 +248,7 @@ def test_nobody_takes_all_places_of_those_who_wait(
     asking.append(threading.Thread(target=ask, args=(of_a_stranger, other)))
     asking[-1].start()
     with transaction.atomic():
-        results.apply([event(each.id, "SUCCESS") for each in (job, other)])  # type: ignore[arg-type]
+        JOBS.apply([event(each.id, "SUCCESS") for each in (job, other)])  # type: ignore[arg-type]
     for thread in asking:
         thread.join(30)
     later = {answers.get_nowait() for _ in range(2)}

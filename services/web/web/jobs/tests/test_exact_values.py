@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from contracts.results import TaskState
 from web.accounts.models import User
-from web.jobs import results
 from web.jobs.models import Job
+from web.jobs.results import JOBS
 from web.jobs.tests.factories import event, make_computation, make_job, make_user
 from web.messaging.models import OutboxMessage
 
@@ -24,7 +24,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("ß"), inner),
     max_leaves=5,
 )
-JOBS = "/api/v1/jobs"
+URL = "/api/v1/jobs"
 
 
 @pytest.fixture
@@ -74,14 +74,14 @@ def test_arguments_stay_what_they_are(client: APIClient, value: Any) -> None:
         "headers": {"Idempotency-Key": "k"},
     }
     try:
-        first, repeated = client.post(JOBS, **send), client.post(JOBS, **send)
+        first, repeated = client.post(URL, **send), client.post(URL, **send)
         assert (first.status_code, repeated.status_code) == (202, 202), repeated.json()
         assert first.json()["id"] == repeated.json()["id"]
         sent = sent_arguments()
         OutboxMessage.objects.all().delete()
         with transaction.atomic():
-            results.publish_again([Job.objects.get().pk])
-        shown = client.get(f"{JOBS}/{first.json()['id']}").json()["arguments"]
+            JOBS.publish_again([Job.objects.get().pk])
+        shown = client.get(f"{URL}/{first.json()['id']}").json()["arguments"]
         seen = [
             first.json()["arguments"],
             repeated.json()["arguments"],
@@ -104,8 +104,8 @@ def test_results_stay_what_they_are(client: APIClient, user: User, value: Any) -
     arrived = msgspec.json.decode(msgspec.json.encode(arrived), type=type(arrived))
     try:
         with transaction.atomic():
-            results.apply([arrived])
-        assert text(client.get(f"{JOBS}/{job.id}").json()["result"]) == text(value)
+            JOBS.apply([arrived])
+        assert text(client.get(f"{URL}/{job.id}").json()["result"]) == text(value)
     finally:
         forget()
 
@@ -117,5 +117,5 @@ def test_a_key_with_another_number_is_another_request(
     codes = []
     for value in (first, other):
         body = {"computation": "echo", "arguments": {"x": value}}
-        codes.append(client.post(JOBS, body, headers={"Idempotency-Key": "k"}).status_code)
+        codes.append(client.post(URL, body, headers={"Idempotency-Key": "k"}).status_code)
     assert codes == [202, 422]

@@ -16,8 +16,8 @@ from pytest_django import Settings
 
 from contracts.errors import TaskReturnedError
 from contracts.results import TaskError, TaskEvent, TaskState
-from web.jobs import results
 from web.jobs.models import Job
+from web.jobs.results import JOBS
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
 from web.messaging.dead_letters import Corpse, describe, event_of
 from web.messaging.models import OutboxMessage
@@ -28,7 +28,7 @@ S = TaskState
 
 def apply(*events: TaskEvent) -> None:
     with transaction.atomic():
-        results.apply(events)
+        JOBS.apply(events)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_failures_that_may_pass_cost_one_statement_each_however_many_they_are(
 ) -> None:
     jobs = [make_job(job.owner) for _ in range(20)]
     with django_assert_num_queries(24):  # a message of the outbox for each, and four for all
-        results.apply([event(each.id, S.RETRY) for each in jobs])
+        JOBS.apply([event(each.id, S.RETRY) for each in jobs])
     assert OutboxMessage.objects.count() == len(jobs)
 
 
@@ -232,7 +232,7 @@ def test_a_replayed_job_is_tried_as_long_as_a_new_one(job: Job) -> None:
         created_at="2001-01-01T00:00Z", queued_at="2001-01-01T00:00Z", state="failed", attempt=2
     )
     with transaction.atomic():
-        assert results.replay([job.id]) == {job.id: 2}
+        assert JOBS.replay([job.id]) == {job.id: 2}
     apply(event(job.id, S.RETRY, 3))
     job.refresh_from_db()
     assert job.state == "queued"

@@ -9,10 +9,11 @@ from django.db import transaction
 from contracts.results import TaskError, TaskEvent, TaskState
 from contracts.tasks import SEND_EMAIL
 from web.accounts.models import User
-from web.mail import results, sending
+from web.mail import sending
 from web.mail.models import Email
+from web.mail.results import MAILS
 from web.messaging.models import OutboxMessage
-from web.messaging.ordering import DeadLetterEvent, phase
+from web.tracking.rules import DeadLetterEvent, phase
 
 BEGINNING = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 KEY = "planted-key"
@@ -65,4 +66,4 @@ def _answered(made: TaskEvent) -> TaskEvent:
 def arrive(*events: TaskEvent) -> None:
     """Apply events as one batch of the collector."""
     with transaction.atomic():
-        results.apply(events)
+        MAILS.apply(events)

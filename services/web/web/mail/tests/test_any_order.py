@@ -12,7 +12,7 @@ from web.mail.models import Email
 from web.mail.results import STATES
 from web.mail.tests.factories import answer_of, arrive, event, make_mail
 from web.messaging.models import OutboxMessage
-from web.messaging.ordering import FIRST_ANSWER, phase
+from web.tracking.rules import FIRST_ANSWER, phase
 
 ATTEMPTS = st.integers(1, 4)
 KINDS = st.sampled_from(

@@ -15,9 +15,10 @@ from contracts.results import TaskError, TaskEvent
 from contracts.tasks import SEND_EMAIL
 from web.mail import results
 from web.mail.models import Email, EmailAttempt
+from web.mail.results import MAILS
 from web.mail.tests.factories import BEGINNING, arrive, event, make_mail
-from web.messaging import handlers
 from web.messaging.models import OutboxMessage
+from web.tracking import registry
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +34,7 @@ def changed(one: TaskEvent, **fields: Any) -> TaskEvent:
 
 
 def test_the_mailers_results_come_here() -> None:
-    assert handlers.find(SEND_EMAIL.name) is results
+    assert registry.find(SEND_EMAIL.name) is MAILS
 
 
 def test_a_mail_that_was_sent_keeps_the_servers_answer_and_forgets_its_contents() -> None:
@@ -158,7 +159,7 @@ def test_a_batch_costs_as_many_statements_as_a_single_result() -> None:
 def test_an_operator_can_repeat_a_failed_mail() -> None:
     email = make_mail()
     arrive(event(email.id, "STARTED"), event(email.id, "FAILURE", 4, dead=True))
-    assert results.replay([email.id]) == {email.id: 4}
+    assert MAILS.replay([email.id]) == {email.id: 4}
     email.refresh_from_db()
     assert (email.state, email.answer, email.failed_at) == ("queued", "", None)
     email = deferred(email, 5)  # a whole day of attempts begins anew
@@ -171,7 +172,7 @@ def test_an_operator_can_repeat_a_failed_mail() -> None:
 def test_a_mail_that_was_sent_or_is_gone_is_not_repeated() -> None:
     email = make_mail()
     arrive(event(email.id, "SUCCESS"))
-    assert results.replay([email.id, uuid4()]) == {}
+    assert MAILS.replay([email.id, uuid4()]) == {}
     assert Email.objects.get().state == "sent"
 
 
@@ -195,7 +196,7 @@ def test_a_mail_without_contents_is_not_tried_again() -> None:
 
 def test_a_mail_whose_message_got_lost_without_contents_is_given_up() -> None:
     kept, erased = make_mail(), make_mail(context=None)  # repeated by an operator after days
-    results.publish_again([kept.id, erased.id])
+    MAILS.publish_again([kept.id, erased.id])
     assert OutboxMessage.objects.get().task_id == kept.id
     erased.refresh_from_db()
     assert (erased.state, erased.failed_at is None) == ("failed", False)

@@ -14,14 +14,14 @@ from rest_framework.test import APIClient
 
 from contracts.results import Catalogue, TaskEvent, TaskState
 from web.jobs import catalogue, submission
-from web.jobs import results as job_results
 from web.jobs.models import Computation, Job
+from web.jobs.results import JOBS
 from web.jobs.tests import factories as jobs
 from web.mail import results as mail_results
 from web.mail.models import Email, EmailAttempt
 from web.mail.tests import factories as mails
-from web.messaging import clock
 from web.messaging.models import OutboxMessage
+from web.postgresql import clock
 
 pytestmark = pytest.mark.django_db
 S = TaskState
@@ -55,7 +55,7 @@ def run_job(job: Job, began: datetime, ending: TaskState = S.SUCCESS) -> Job:
     """Let a job start and end, by the clock of its worker."""
     for state, took in ((S.STARTED, timedelta()), (ending, TOOK)):
         with transaction.atomic():
-            job_results.apply([run(jobs.event(job.id, ending), began, state, took)])
+            JOBS.apply([run(jobs.event(job.id, ending), began, state, took)])
     job.refresh_from_db()
     return job
 
@@ -97,8 +97,8 @@ def test_a_run_that_another_clock_ended_does_not_end_before_it_began(job: Job) -
         jobs.event(job.id, S.FAILURE), at=began - timedelta(minutes=2), started_at=None
     )
     with transaction.atomic():
-        job_results.apply([start])
-        job_results.apply([end])
+        JOBS.apply([start])
+        JOBS.apply([end])
     job.refresh_from_db()
     assert job.started_at == job.finished_at == began
 
@@ -136,7 +136,7 @@ def test_a_job_is_given_up_in_time_by_a_collector_with_a_wrong_clock(
 def test_a_job_that_is_replayed_counts_from_then(job: Job, wrong_clock: timedelta) -> None:
     Job.objects.filter(pk=job.pk).update(state="failed")
     before = clock.now()
-    job_results.replay([job.pk])
+    JOBS.replay([job.pk])
     job.refresh_from_db()
     assert before <= job.queued_at <= clock.now()
 

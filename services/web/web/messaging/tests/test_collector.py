@@ -20,7 +20,7 @@ from contracts.tasks import SEND_EMAIL
 from web.jobs.models import Computation, Job
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
 from web.mail.models import Email
-from web.mail.results import apply as mail_apply
+from web.mail.results import MAILS
 from web.mail.tests.factories import event as mail_event
 from web.mail.tests.factories import make_mail
 from web.messaging.collector import OTHER_EXCHANGE, OTHER_KEY, apply
@@ -275,7 +275,7 @@ def test_an_event_under_the_routing_key_of_another_service_is_a_dead_letter(
     amqp: Connection, job: Job
 ) -> None:
     email = make_mail()
-    mail_apply([mail_event(email.id, TaskState.FAILURE)])
+    MAILS.apply([mail_event(email.id, TaskState.FAILURE)])
     apply(arrive(amqp, encoded(mail_event(email.id, TaskState.SUCCESS)), key="compute.run.success"))
     apply(arrive(amqp, encoded(event(job.id, TaskState.FAILURE)), key="compute.run.success"))
     email.refresh_from_db()

@@ -15,7 +15,7 @@ from contracts.headers import require_task
 from contracts.tasks import RUN_COMPUTATION, SEND_EMAIL, RunComputation, SendEmail
 from web.messaging import outbox
 from web.messaging.models import OutboxMessage
-from web.messaging.wakeup import OUTBOX_CHANNEL, Listener
+from web.postgresql.wakeup import OUTBOX_CHANNEL, Listener
 
 
 def store(**options: object) -> UUID:

@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 
 from contracts.results import TaskState
 from web.jobs import cancellation, submission
-from web.jobs import results as job_results
 from web.jobs.models import Job
+from web.jobs.results import JOBS
 from web.jobs.tests.factories import event, make_user
-from web.mail import results as mail_results
 from web.mail.models import Email
+from web.mail.results import MAILS
 from web.mail.tests.factories import make_mail
 from web.messaging import repair, workers
 from web.messaging.models import DeadLetter, OutboxMessage, Worker
@@ -49,7 +49,7 @@ def test_a_job_that_is_nowhere_is_queued_again_and_outranks_what_it_did_before(
     assert (job.state, job.republished) == ("queued", 1)
     assert job.dispatched_at > job.created_at
     with transaction.atomic():
-        job_results.apply([event(job.id, TaskState.STARTED, 3)])
+        JOBS.apply([event(job.id, TaskState.STARTED, 3)])
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("running", 3)
 
@@ -197,8 +197,8 @@ def test_an_operator_who_replays_grants_new_tries() -> None:
     job = lost_job(state="failed", republished=3)
     email = make_mail(state="failed", republished=3)
     with transaction.atomic():
-        job_results.replay([job.id])
-        mail_results.replay([email.id])
+        JOBS.replay([job.id])
+        MAILS.replay([email.id])
     assert Job.objects.get().republished == Email.objects.get().republished == 0
 
 
@@ -282,9 +282,9 @@ def test_what_cannot_even_fail_stops_nothing_else(
     staffed: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = make_mail(context={"days": 3}), make_mail()
-    give_up = mail_results.give_up
+    give_up = MAILS.give_up
     monkeypatch.setattr(
-        mail_results, "give_up", lambda ids, reason: give_up(ids, reason) if not ids else 1 // 0
+        MAILS, "give_up", lambda ids, reason: give_up(ids, reason) if not ids else 1 // 0
     )
     with capture_logs() as logged:
         reconciler().look(staffed)

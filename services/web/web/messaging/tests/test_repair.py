@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from contracts.results import TaskState
 from web.accounts.models import User
-from web.jobs import results
 from web.jobs.models import Job
+from web.jobs.results import JOBS
 from web.jobs.tests.factories import event, make_job, make_user
 from web.mail.tests.factories import make_mail
 from web.messaging import dead_letters, repair
@@ -185,7 +185,7 @@ def test_a_report_counts_all_refusals_and_lists_some() -> None:
 def test_a_replayed_job_that_then_succeeds_is_done(owner: User) -> None:
     job = make_job(owner, state="failed", attempt=4, phase=3)
     repair.replay([save(corpse(job.id)).pk], "ops")
-    results.apply([event(job.id, TaskState.SUCCESS, 5)])
+    JOBS.apply([event(job.id, TaskState.SUCCESS, 5)])
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("succeeded", 5)
 

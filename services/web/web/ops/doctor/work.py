@@ -11,10 +11,10 @@ from django.db.models.functions import Now
 from contracts import topology
 from web.jobs.models import Job
 from web.mail.models import Email
-from web.messaging import clock
 from web.messaging.models import OutboxMessage
 from web.messaging.workers import alive, held
 from web.ops.doctor.finding import Finding, warn, well
+from web.postgresql import clock
 
 # How long a message may wait in the broker until somebody should know.
 PATIENCE = timedelta(minutes=10)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.messaging.retries import RetryPolicy
+from web.tracking.retries import RetryPolicy
 
 POLICY = RetryPolicy(first=10, longest=3600, keep_trying_for=24 * 3600)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

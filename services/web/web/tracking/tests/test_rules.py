@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.results import TaskEvent, TaskState
 from web.jobs.tests.factories import event
-from web.messaging.ordering import latest
+from web.tracking.rules import latest
 
 TASK = uuid.UUID(int=7)
 events = st.builds(

@@ -4,9 +4,12 @@ SUCCESS always counts. Of all others the highest rank does: an answer before all
 that nothing begins anew that a client has seen end; then the later attempt, and within one attempt
 the later phase. So duplicates, reordering and a failure that is followed by the success
 of a redelivered run all end in the same state.
+
+The rule stands here twice, made of the same constants: for events of one batch in Python, and for
+an event and a row in SQL.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from contracts.results import TaskEvent, TaskState
@@ -20,9 +23,19 @@ PHASES = {
     TaskState.FAILURE: 6,
     TaskState.SUCCESS: 7,
 }
-
-
 FIRST_ANSWER = PHASES[TaskState.REVOKED]
+# Progress is compared only with progress. Whether a row still shows an answer, its state says: an
+# operator may have queued it again. The answer that he has replayed may come once more.
+COUNTS = f"""
+    task.state <> '{{success}}' AND (
+        event.state = '{{success}}'
+        OR (event.phase >= {FIRST_ANSWER}, event.attempt, event.phase,
+            CASE event.phase WHEN {PHASES[TaskState.PROGRESS]} THEN {{event_done}} ELSE 0 END)
+         > (task.phase >= {FIRST_ANSWER} AND task.state IN ({{answers}}), task.attempt, task.phase,
+            CASE task.phase WHEN {PHASES[TaskState.PROGRESS]} THEN {{task_done}} ELSE 0 END)
+        AND NOT (event.phase >= {FIRST_ANSWER}
+                 AND (event.attempt, event.phase) = (task.attempt, task.phase)))
+"""
 
 
 class DeadLetterEvent(TaskEvent, frozen=True, kw_only=True):
@@ -51,6 +64,22 @@ def latest(events: Iterable[TaskEvent]) -> dict[UUID, TaskEvent]:
         if task_id not in winners or _outranks(event, winners[task_id]):
             winners[task_id] = event
     return winners
+
+
+def counts(states: Mapping[TaskState, str], done: str | None) -> str:
+    """Say in SQL whether the row ``event`` counts for the row ``task``.
+
+    Args:
+        states: the row's state after each kind of event.
+        done: the column in which both have the progress, if they have any.
+    """
+    answers = {states[state] for state in (TaskState.FAILURE, TaskState.REVOKED)}
+    return COUNTS.format(
+        success=states[TaskState.SUCCESS],
+        answers=", ".join(f"'{state}'" for state in sorted(answers)),
+        event_done=f"event.{done}" if done else "0",
+        task_done=f"task.{done}" if done else "0",
+    )
 
 
 def _outranks(event: TaskEvent, other: TaskEvent) -> bool:

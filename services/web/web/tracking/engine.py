@@ -1,0 +1,304 @@
+"""From a declaration of work to all that happens with its rows, each time in one statement."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from contracts.errors import MalformedMessageError, TaskReturnedError
+from contracts.results import Progress, TaskEvent, TaskState
+from contracts.tasks import TaskContract
+from web import request_id
+from web.postgresql import clock
+from web.postgresql.clock import HAPPENED
+from web.tracking import rules
+from web.tracking.models import TrackedTask
+from web.tracking.retries import RetryPolicy
+
+Row = TypeVar("Row", bound=TrackedTask)
+
+STATES = {
+    TaskState.STARTED: TrackedTask.State.RUNNING,
+    TaskState.PROGRESS: TrackedTask.State.RUNNING,
+    TaskState.RETRY: TrackedTask.State.QUEUED,
+    TaskState.REVOKED: TrackedTask.State.CANCELLED,
+    TaskState.FAILURE: TrackedTask.State.FAILED,
+    TaskState.SUCCESS: TrackedTask.State.SUCCEEDED,
+}
+# A row moves only as the rule of order says. The rows are locked in the order of their ids, so that
+# two collectors do not wait for each other in a circle.
+UPDATE = """
+    WITH event AS (
+        SELECT * FROM unnest({arrays}) AS event ({names})
+    ), locked AS (
+        SELECT id, created_at FROM {table}
+        WHERE id IN (SELECT id FROM event) ORDER BY id FOR UPDATE
+    ), seen AS (
+        SELECT event.*, {happened} AS happened FROM event JOIN locked ON locked.id = event.id
+    )
+    UPDATE {table} AS task SET {assignments}
+    FROM seen AS event
+    WHERE task.id = event.id AND {guard} AND ({counts})
+    RETURNING task.id, task.state
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What an event brings to its row.
+
+    A field of the model of the same name takes it as it is, unless ``Tracking.assignments`` says
+    otherwise. Any other is for those assignments alone, which speak of it as ``event.<name>``.
+    """
+
+    name: str
+    type: str  # PostgreSQL's
+    value: Callable[[TaskEvent], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracking(Generic[Row]):
+    """A kind of work: which task it is, which rows it has, and what its events bring to them.
+
+    Subclasses add what is more than a column.
+
+    Args:
+        contract: the task.
+        model: the rows.
+        states: the row's state after each kind of event.
+        dispatch: stores the message that runs a row's task, with ``available_at`` for a later time.
+            Raises MalformedMessageError if there can be none.
+        retry: when to try again what failed in a way that may pass.
+        columns: what events bring besides state and rank.
+        assignments: SQL for fields of ``task``, of ``event``'s columns, and of ``event.happened``.
+        guard: SQL for rows of ``task`` that events may change at all.
+        done: the column that counts progress, in rows and events, if there is one.
+        anew: values of a row that is queued again after it has failed.
+        due: the field that shows when the next attempt is due, if there is one.
+        error: the text field that says why a row has failed, if it is that simple.
+        explanation: how a failed row explains itself to an operator; by that field if not given.
+    """
+
+    contract: TaskContract[Any]
+    model: type[Row]
+    states: Mapping[TaskState, str] = field(default_factory=lambda: STATES)
+    dispatch: Callable[..., None]
+    retry: Callable[[], RetryPolicy]
+    columns: Sequence[Column] = ()
+    assignments: Mapping[str, str] = field(default_factory=dict)
+    guard: str = "true"
+    done: str | None = None
+    anew: Mapping[str, Any] = field(default_factory=dict)
+    due: str | None = None
+    error: str | None = "error"
+    explanation: Any = None
+
+    def received(self, event: TaskEvent) -> TaskEvent:
+        """Return an event as it counts. Raises whatever makes it a dead letter."""
+        return event
+
+    def unsendable(self, row: Row) -> str:
+        """Say why a row has no message any more, if that is so."""
+        return ""
+
+    def lost(self, reason: str) -> dict[str, Any]:
+        """Return the values of rows that fail because of what became of their messages."""
+        return {self.error: reason} if self.error else {}
+
+    def spent(self, reason: str) -> dict[str, Any]:
+        """Return the values of rows that fail because they have been tried for long enough."""
+        return self.lost(reason)
+
+    def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:
+        """Do what else follows from a batch, of which ``winners`` are the events that count."""
+
+    def ended(self, ids: Sequence[UUID]) -> None:
+        """Do what follows from the end of tasks."""
+
+
+class Engine(Generic[Row]):
+    """Brings the rows of one kind of work up to date; all of it inside of a transaction."""
+
+    def __init__(self, tracking: Tracking[Row]) -> None:
+        self._tracking = tracking
+        self.model = tracking.model
+        states = tracking.states
+        self._success, self._failure = states[TaskState.SUCCESS], states[TaskState.FAILURE]
+        self._queued = self.model().state
+        self._final = {self._success, self._failure, states[TaskState.REVOKED]}
+        self._unfinished = {*states.values(), self._queued} - self._final
+
+    def apply(self, events: Sequence[TaskEvent]) -> None:
+        """Bring rows up to date with a batch, in one statement.
+
+        ``events`` are in any order, with duplicates, of known and unknown rows.
+        """
+        tracking, winners = self._tracking, _with_furthest(rules.latest(events), events)
+        winners = {pk: tracking.received(event) for pk, event in winners.items()}
+        with connection.cursor() as cursor:
+            cursor.execute(
+                self._update,
+                {
+                    column.name: [column.value(event) for event in winners.values()]
+                    for column in self._columns
+                },
+            )
+            changed: dict[UUID, str] = dict(cursor.fetchall())
+        tracking.applied(events, winners)
+        ended = [pk for pk, state in changed.items() if state in self._final]
+        passing = {pk: winners[pk] for pk in changed if winners[pk].state == TaskState.RETRY}
+        if passing:
+            ended += self._try_again(passing)
+        if ended:
+            tracking.ended(ended)
+
+    def replay(self, ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Set rows that have failed back to queued and return the number of runs of each so far.
+
+        Those that are not returned are not to be run again.
+        """
+        # Locked in the order of their ids, as ``apply`` does it.
+        failed = self.model._default_manager.select_for_update().filter(
+            pk__in=ids, state=self._failure
+        )
+        runs = dict(failed.order_by("pk").values_list("pk", "attempt"))
+        self._rows(runs).update(
+            state=self._queued,
+            queued_at=Now(),
+            dispatched_at=Now(),
+            republished=0,
+            **({self._tracking.error: ""} if self._tracking.error else {}),
+            **self._tracking.anew,
+        )
+        return runs
+
+    def errors(self, ids: Sequence[UUID]) -> dict[UUID, str]:
+        """Say of the rows that have failed with what, in words for an operator."""
+        failed = self._rows(ids).filter(state=self._failure)
+        explanation: Any = self._tracking.explanation or self._tracking.error
+        return dict(failed.values_list("pk", explanation))
+
+    def unfinished(self) -> QuerySet[Row]:
+        """Select the rows whose tasks have no answer yet: each has to be somewhere."""
+        return self.model._default_manager.filter(state__in=sorted(self._unfinished))
+
+    def publish_again(self, ids: Sequence[UUID]) -> None:
+        """Set rows, which the caller has locked, back to queued, and store their messages anew.
+
+        Those that have no message any more fail. Raises MalformedMessageError if one cannot be
+        made.
+        """
+        due = {self._tracking.due: None} if self._tracking.due else {}
+        self._rows(ids).update(
+            state=self._queued, dispatched_at=Now(), republished=F("republished") + 1, **due
+        )
+        unsendable: dict[str, list[UUID]] = defaultdict(list)
+        for row in self._rows(ids):
+            if reason := self._tracking.unsendable(row):
+                unsendable[reason].append(row.pk)
+            else:
+                self._tracking.dispatch(row)
+        for reason, rows in unsendable.items():
+            self.give_up(rows, f"its message got lost; {reason}")
+
+    def give_up(self, ids: Sequence[UUID], reason: str) -> None:
+        """Let rows, which the caller has locked, fail because of what became of their messages."""
+        self._rows(ids).update(state=self._failure, **self._tracking.lost(reason))
+        self._tracking.ended(ids)
+
+    def _rows(self, ids: Sequence[UUID] | Mapping[UUID, Any]) -> QuerySet[Row]:
+        return self.model._default_manager.filter(pk__in=list(ids))
+
+    @cached_property
+    def _columns(self) -> list[Column]:
+        states, error = self._tracking.states, self._tracking.error
+        return [
+            Column("id", "uuid", lambda event: event.task_id),
+            Column("state", "text", lambda event: str(states[event.state])),
+            Column("attempt", "int", lambda event: event.attempt),
+            Column("phase", "int", rules.phase),
+            Column("at", "timestamptz", lambda event: event.at),
+            *([Column(error, "text", _message)] if error else []),
+            *self._tracking.columns,
+        ]
+
+    @cached_property
+    def _update(self) -> str:
+        tracking, columns = self._tracking, self._columns
+        fields = {each.name for each in self.model._meta.get_fields()} - {"id"}
+        plain = {c.name: f"event.{c.name}" for c in columns if c.name in fields}
+        return UPDATE.format(
+            arrays=", ".join(f"%({column.name})s::{column.type}[]" for column in columns),
+            names=", ".join(column.name for column in columns),
+            table=self.model._meta.db_table,
+            happened=HAPPENED.format(row="locked"),
+            assignments=", ".join(
+                f"{name} = {sql}" for name, sql in (plain | dict(tracking.assignments)).items()
+            ),
+            guard=tracking.guard,
+            counts=rules.counts(tracking.states, tracking.done),
+        )
+
+    def _try_again(self, failures: Mapping[UUID, TaskEvent]) -> list[UUID]:
+        """Store the messages of further attempts; let fail, and return, what gets none."""
+        tracking, policy, now = self._tracking, self._tracking.retry(), clock.now()
+        tried_long = f"it has been tried for {timedelta(seconds=policy.keep_trying_for)}"
+        again: list[Row] = []
+        spent: dict[str, list[UUID]] = defaultdict(list)
+        for row in self._rows(failures):
+            event = failures[row.pk]
+            when = now if _returned(event) else policy.next_time(event.attempt, row.queued_at, now)
+            reason = tracking.unsendable(row) or ("" if when else tried_long)
+            if not reason:
+                try:
+                    with request_id.restored(event.request_id):
+                        tracking.dispatch(row, available_at=when)
+                except MalformedMessageError as error:
+                    reason = f"its message cannot be made: {error}"
+            if reason:
+                spent[reason].append(row.pk)
+                continue
+            for name in filter(None, ("dispatched_at", tracking.due)):
+                setattr(row, name, when)
+            again.append(row)
+        self.model._default_manager.bulk_update(
+            again, [name for name in ("dispatched_at", tracking.due) if name]
+        )
+        for reason, rows in spent.items():
+            self._rows(rows).update(state=self._failure, **tracking.spent(reason))
+        return [pk for rows in spent.values() for pk in rows]
+
+
+def _with_furthest(
+    winners: Mapping[UUID, TaskEvent], events: Sequence[TaskEvent]
+) -> dict[UUID, TaskEvent]:
+    """Give each winner the furthest progress that its attempt has told of in this batch."""
+    furthest: dict[tuple[UUID, int], Progress] = {}
+    for event in events:
+        if event.progress:
+            run = (UUID(event.task_id), event.attempt)
+            if run not in furthest or event.progress.done > furthest[run].done:
+                furthest[run] = event.progress
+    return {
+        pk: msgspec.structs.replace(event, progress=progress)
+        if (progress := furthest.get((pk, event.attempt)))
+        else event
+        for pk, event in winners.items()
+    }
+
+
+def _message(event: TaskEvent) -> str:
+    return event.error.message if event.error else ""
+
+
+def _returned(event: TaskEvent) -> bool:
+    # The worker was stopped, by a deployment for instance: that is no failure of the task's.
+    return event.error is not None and event.error.type == TaskReturnedError.__name__
