@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from local import env_file
 from local.ports import free_ports
 from local.settings import PORTS
 
@@ -56,7 +57,12 @@ def link_or_copy(source: str, target: str) -> None:
 def environment() -> dict[str, str]:
     """Ports of its own, and nothing of the `make` or pytest that may run this test."""
     foreign = ("MAKE", "MFLAGS", "PYTEST", "COV_", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    settings = env_file.known(CHECKOUT)  # which web's tests have in their environment
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(foreign) and name not in settings
+    }
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     return {**kept, **ports}
 
