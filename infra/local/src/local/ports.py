@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from local.errors import LocalError
 
@@ -16,7 +15,6 @@ LISTENING = "0A"  # the state in /proc/net/tcp
 # Below the ports that the kernel hands to outgoing connections: one of those could otherwise take
 # the port of a server that is just being restarted.
 CANDIDATES = range(20000, 32000)
-_claims: list[IO[str]] = []  # open, and so locked, until this process ends
 
 
 def require_free(ports: Mapping[str, int]) -> None:
@@ -78,13 +76,12 @@ def _reserve(port: int) -> bool:
     """Claim a port among this user's processes, for it may be long until somebody listens."""
     folder = Path(tempfile.gettempdir()) / f"warren-ports-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    claim = (folder / str(port)).open("w")
+    claim = os.open(folder / str(port), os.O_WRONLY | os.O_CREAT)  # until this process ends
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        claim.close()
+        os.close(claim)
         return False
-    _claims.append(claim)
     return True
 
 

@@ -1,6 +1,5 @@
 """Handing a mail over to the mailer: the row and its message in one transaction."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from contracts.addresses import canonical
@@ -32,17 +31,14 @@ def queue(
     return email
 
 
-def dispatch(email: Email, *, available_at: datetime | None = None) -> None:
-    """Store the message that sends ``email``, which must still have its context."""
-    outbox.send(
-        SEND_EMAIL,
-        SendEmail(
-            email_id=str(email.id),
-            template=email.template,
-            recipient=email.recipient,
-            context=email.context or {},
-        ),
-        task_id=email.id,
-        retries=email.attempt,
-        available_at=available_at,
+def _message(email: Email) -> SendEmail:
+    return SendEmail(
+        email_id=str(email.id),
+        template=email.template,
+        recipient=email.recipient,
+        context=email.context or {},
     )
+
+
+# Stores the message that sends a mail, which must still have its context.
+dispatch = outbox.dispatcher(SEND_EMAIL, _message)

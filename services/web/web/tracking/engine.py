@@ -130,6 +130,7 @@ class Engine(Generic[Row]):
     def __init__(self, tracking: Tracking[Row]) -> None:
         self._tracking = tracking
         self.model = tracking.model
+        self.dispatch = tracking.dispatch
         states = tracking.states
         self._success, self._failure = states[TaskState.SUCCESS], states[TaskState.FAILURE]
         self._queued = self.model().state
@@ -205,7 +206,7 @@ class Engine(Generic[Row]):
             if reason := self._tracking.unsendable(row):
                 unsendable[reason].append(row.pk)
             else:
-                self._tracking.dispatch(row)
+                self.dispatch(row)
         for reason, rows in unsendable.items():
             self.give_up(rows, f"its message got lost; {reason}")
 
@@ -260,7 +261,7 @@ class Engine(Generic[Row]):
             if not reason:
                 try:
                     with request_id.restored(event.request_id):
-                        tracking.dispatch(row, available_at=when)
+                        self.dispatch(row, available_at=when)
                 except MalformedMessageError as error:
                     reason = f"its message cannot be made: {error}"
             if reason:
