@@ -23,7 +23,8 @@ from .wire import Wire
 
 CHECKS = [
     "settings", "database", "sessions", "clock", "migrations", "broker", "alarms", "topology",
-    "queues", "processes", "outbox", "workers", "jobs", "mails", "catalogue", "dead-letters",
+    "queues", "processes", "outbox", "workers", "jobs", "mails", "tasks", "catalogue",
+    "dead-letters",
 ]  # fmt: skip
 WELL, ILL, WARNED = 0, 1, 3
 

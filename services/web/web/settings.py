@@ -123,6 +123,7 @@ INSTALLED_APPS = [
     "web.mail",
     "web.jobs",
     "web.messaging",
+    "web.tasks",
     "web.ops",
 ]
 MIDDLEWARE = [

@@ -1,12 +1,10 @@
 """Jobs and the catalogue of what may be computed."""
 
-from typing import Any
-
 from django.conf import settings
 from django.db import models
 
 from web.postgresql.exact_json import ExactJSONField
-from web.tracking.models import TrackedTask
+from web.tracking.models import AnsweredTask
 
 
 class Computation(models.Model):
@@ -34,15 +32,11 @@ class Computation(models.Model):
         return self.name
 
 
-class Job(TrackedTask):
+class Job(AnsweredTask):
     """One computation asked for by a user.
 
     ``progress_done`` belongs to the rank of the event that the row shows, too.
     """
-
-    State = TrackedTask.State
-    FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
-    UNFINISHED = (State.QUEUED, State.RUNNING)
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     computation = models.TextField()
@@ -51,14 +45,8 @@ class Job(TrackedTask):
     time_limit = models.PositiveIntegerField()
     progress_done = models.BigIntegerField(default=0)
     progress_total = models.BigIntegerField(null=True)
-    result = ExactJSONField(null=True)
-    error_type = models.TextField(blank=True, default="")
-    error_message = models.TextField(blank=True, default="")
-    worker = models.TextField(blank=True, default="")
     cancelled_by_user = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001 -- unique if given
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
@@ -79,20 +67,8 @@ class Job(TrackedTask):
         return f"{self.computation} {self.id}"
 
     @property
-    def is_final(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in self.FINAL
-
-    @property
     def progress(self) -> dict[str, int] | None:
         """Units of work done and in total, if the computation tells."""
         if self.progress_total is None:
             return None
         return {"done": self.progress_done, "total": self.progress_total}
-
-    @property
-    def error(self) -> dict[str, Any] | None:
-        """Why it failed."""
-        if not self.error_type:
-            return None
-        return {"type": self.error_type, "message": self.error_message}

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F, Value
+from django.db.models import F, TextField, Value
 from django.db.models.functions import Concat, Now
 
 from contracts.results import TaskEvent, TaskState
@@ -64,7 +64,9 @@ class MailTracking(Tracking[Email]):
 
     def spent(self, reason: str) -> dict[str, Any]:
         """Return the values of mails that have been tried for long enough."""
-        answer = Concat(Value(f"given up, {reason}; last answer: "), F("answer"))
+        answer = Concat(
+            Value(f"given up, {reason}; last answer: "), F("answer"), output_field=TextField()
+        )
         return {"answer": answer, "failed_at": Now(), "next_attempt_at": None}
 
     def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:

@@ -4,6 +4,7 @@ Counters in memory would be those of one of web's processes, another one with ea
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
@@ -17,6 +18,7 @@ from web.mail.models import Email
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.messaging.workers import alive
 from web.ops import backlog
+from web.tasks.models import Task
 
 
 class Figures(Collector):
@@ -32,6 +34,8 @@ class Figures(Collector):
         jobs, mails = Job.objects.all(), Email.objects.all()
         yield _by("jobs", "Unfinished jobs", "state", _counts(jobs, "state", Job.UNFINISHED))
         yield _by("mails", "Unfinished mails", "state", _counts(mails, "state", Email.UNFINISHED))
+        tasks = _counts(Task.objects.all(), "state", Task.UNFINISHED)
+        yield _by("tasks", "Unfinished tasks without a table of their own", "state", tasks)
         waiting = DeadLetter.objects.filter(state=DeadLetter.State.WAITING)
         reasons = waiting.order_by().values_list("reason").annotate(Count("pk"))
         yield _by("dead_letters", "Dead letters that wait", "reason", reasons)
@@ -60,9 +64,7 @@ def _by(
     return family
 
 
-def _counts(
-    rows: QuerySet[Job] | QuerySet[Email], column: str, values: Iterable[str]
-) -> Iterable[tuple[str, int]]:
+def _counts(rows: QuerySet[Any], column: str, values: Iterable[str]) -> Iterable[tuple[str, int]]:
     """Count each of some values, those too that do not occur."""
     some = rows.order_by().filter(**{f"{column}__in": list(values)})
     found = dict(some.values_list(column).annotate(Count("pk")))

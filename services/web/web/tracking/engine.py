@@ -73,6 +73,7 @@ class Tracking(Generic[Row]):
     Args:
         contract: the task.
         model: the rows.
+        rows: which of the model's rows, by values of their fields, if not all.
         states: the row's state after each kind of event.
         dispatch: stores the message that runs a row's task, with ``available_at`` for a later time.
             Raises MalformedMessageError if there can be none.
@@ -89,6 +90,7 @@ class Tracking(Generic[Row]):
 
     contract: TaskContract[Any]
     model: type[Row]
+    rows: Mapping[str, Any] = field(default_factory=dict)
     states: Mapping[TaskState, str] = field(default_factory=lambda: STATES)
     dispatch: Callable[..., None]
     retry: Callable[[], RetryPolicy]
@@ -167,9 +169,7 @@ class Engine(Generic[Row]):
         Those that are not returned are not to be run again.
         """
         # Locked in the order of their ids, as ``apply`` does it.
-        failed = self.model._default_manager.select_for_update().filter(
-            pk__in=ids, state=self._failure
-        )
+        failed = self._all().select_for_update().filter(pk__in=ids, state=self._failure)
         runs = dict(failed.order_by("pk").values_list("pk", "attempt"))
         self._rows(runs).update(
             state=self._queued,
@@ -189,7 +189,7 @@ class Engine(Generic[Row]):
 
     def unfinished(self) -> QuerySet[Row]:
         """Select the rows whose tasks have no answer yet: each has to be somewhere."""
-        return self.model._default_manager.filter(state__in=sorted(self._unfinished))
+        return self._all().filter(state__in=sorted(self._unfinished))
 
     def publish_again(self, ids: Sequence[UUID]) -> None:
         """Set rows, which the caller has locked, back to queued, and store their messages anew.
@@ -216,7 +216,10 @@ class Engine(Generic[Row]):
         self._tracking.ended(ids)
 
     def _rows(self, ids: Sequence[UUID] | Mapping[UUID, Any]) -> QuerySet[Row]:
-        return self.model._default_manager.filter(pk__in=list(ids))
+        return self._all().filter(pk__in=list(ids))
+
+    def _all(self) -> QuerySet[Row]:
+        return self.model._default_manager.filter(**self._tracking.rows)
 
     @cached_property
     def _columns(self) -> list[Column]:

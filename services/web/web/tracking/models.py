@@ -1,9 +1,12 @@
 """What each row has that shows where a task is."""
 
 import uuid
+from typing import Any
 
 from django.db import models
 from django.db.models.functions import Now
+
+from web.postgresql.exact_json import ExactJSONField
 
 
 class TrackedTask(models.Model):
@@ -40,3 +43,36 @@ class TrackedTask(models.Model):
 
     class Meta:
         abstract = True
+
+
+class AnsweredTask(TrackedTask):
+    """A task of which the answer is kept: a result, or an error with its type and words."""
+
+    FINAL = (
+        TrackedTask.State.SUCCEEDED,
+        TrackedTask.State.FAILED,
+        TrackedTask.State.CANCELLED,
+    )
+    UNFINISHED = (TrackedTask.State.QUEUED, TrackedTask.State.RUNNING)
+
+    result = ExactJSONField(null=True)
+    error_type = models.TextField(blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    worker = models.TextField(blank=True, default="")
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in self.FINAL
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Why it failed."""
+        if not self.error_type:
+            return None
+        return {"type": self.error_type, "message": self.error_message}

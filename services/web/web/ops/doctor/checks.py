@@ -29,6 +29,7 @@ CHECKS = (
     Check("workers", workers.look_at_workers, Server.DATABASE),
     Check("jobs", work.look_at_jobs, Server.DATABASE),
     Check("mails", work.look_at_mails, Server.DATABASE),
+    Check("tasks", work.look_at_tasks, Server.DATABASE),
     Check("catalogue", catalogue.look_at_catalogue, Server.DATABASE),
     Check("dead-letters", dead_letters.look_at_dead_letters, Server.DATABASE),
 )

@@ -1,4 +1,4 @@
-"""Jobs and mails that do not get on."""
+"""Jobs, mails and other tasks that do not get on."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,6 +15,7 @@ from web.messaging.models import OutboxMessage
 from web.messaging.workers import alive, held
 from web.ops.doctor.finding import Finding, warn, well
 from web.postgresql import clock
+from web.tasks.models import Task
 
 # How long a message may wait in the broker until somebody should know.
 PATIENCE = timedelta(minutes=10)
@@ -35,6 +36,13 @@ def look_at_mails() -> Iterator[Finding]:
     mails = Email.objects.annotate(since=Max("attempts__at"))
     troubles = [*_adrift("mails", mails, Email.State.SENDING), *_retrying()]
     yield from troubles or [well("each that waits is where it should be, none is tried again")]
+
+
+def look_at_tasks() -> Iterator[Finding]:
+    """Find tasks without a table of their own that nobody has in hand."""
+    tasks = Task.objects.annotate(since=F("started_at"))
+    troubles = list(_adrift("tasks", tasks, Task.State.RUNNING))
+    yield from troubles or [well("each that waits or runs is where it should be")]
 
 
 def _adrift(what: str, rows: QuerySet[Any], running: str) -> Iterator[Finding]:

@@ -37,6 +37,8 @@ def test_every_figure_is_there_when_there_is_nothing_to_count() -> None:
         ("warren_mails", "queued"): 0,
         ("warren_mails", "sending"): 0,
         ("warren_mails", "retrying"): 0,
+        ("warren_tasks", "queued"): 0,
+        ("warren_tasks", "running"): 0,
     }
 
 

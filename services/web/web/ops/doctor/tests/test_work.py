@@ -18,7 +18,8 @@ from web.mail.models import EmailAttempt
 from web.mail.tests.factories import make_mail
 from web.messaging import workers
 from web.ops.doctor.finding import Level
-from web.ops.doctor.work import look_at_jobs, look_at_mails
+from web.ops.doctor.work import look_at_jobs, look_at_mails, look_at_tasks
+from web.tasks.models import Task
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timedelta(hours=1)
@@ -93,6 +94,14 @@ def test_a_mail_that_is_tried_again_shows_the_last_answer() -> None:
     assert finding.level == Level.WARNING
     assert finding.found.startswith("1 mails are tried again, the next at ")
     assert finding.found.endswith("last answer: 450 4.2.1 busy")
+
+
+def test_a_task_that_nobody_runs_is_told() -> None:
+    task = Task.objects.create(name="compute.run", arguments={}, state="running")
+    assert [each.level for each in look_at_tasks()] == [Level.OK]
+    Task.objects.filter(pk=task.pk).update(started_at=Now() - LONG_AGO)
+    (finding,) = look_at_tasks()
+    assert finding.found == "1 tasks are running, but no worker has them in hand"
 
 
 def test_a_mail_that_nobody_sends_is_told_by_its_last_attempt() -> None:

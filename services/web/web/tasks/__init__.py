@@ -1,0 +1,1 @@
+"""Tasks without a table of their own: one row each, for any task of the contracts."""

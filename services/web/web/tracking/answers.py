@@ -1,0 +1,72 @@
+"""Tracking of tasks of which the answer is kept."""
+
+from collections import deque
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from django.conf import settings
+from django.db.models import TextField, Value
+from django.db.models.functions import Concat, Now
+
+from contracts.errors import result_too_large
+from contracts.results import TaskError, TaskEvent, TaskState
+from web.parsing import levels
+from web.tracking.engine import Column, Tracking
+from web.tracking.models import AnsweredTask
+
+Row = TypeVar("Row", bound=AnsweredTask)
+LOST = "Lost"  # the type of the error of a task whose message got lost again and again
+FINAL = (TaskState.SUCCESS, TaskState.FAILURE, TaskState.REVOKED)
+COLUMNS = (
+    Column("result", "text", lambda event: event.result),
+    Column("error_type", "text", lambda event: event.error.type if event.error else ""),
+    Column("error_message", "text", lambda event: event.error.message if event.error else ""),
+    Column("worker", "text", lambda event: event.worker),
+    Column("took", "interval", lambda event: _took(event)),
+    Column("final", "bool", lambda event: event.state in FINAL),
+)
+# A worker's clock may be wrong, but it measures how long a run took. So the run is shifted as a
+# whole to end when its event happened: no task shows a beginning before it was asked for, nor an
+# end before its beginning or in the future.
+ASSIGNMENTS = {
+    "result": "event.result::json",
+    "worker": "COALESCE(NULLIF(event.worker, ''), task.worker)",
+    "started_at": """CASE WHEN event.took IS NULL THEN task.started_at
+        ELSE GREATEST(event.happened - event.took, task.created_at) END""",
+    "finished_at": "CASE WHEN event.final THEN GREATEST(event.happened, task.started_at) END",
+}
+ANEW = {"error_type": "", "error_message": "", "finished_at": None}
+EXPLANATION = Concat("error_type", Value(": "), "error_message", output_field=TextField())
+
+
+class AnsweredTracking(Tracking[Row]):
+    """Takes ``COLUMNS``, ``ASSIGNMENTS``, ``ANEW`` and ``EXPLANATION``; results have a limit."""
+
+    def received(self, event: TaskEvent) -> TaskEvent:
+        """Encode a result, once; what is too large to be stored is a failure.
+
+        Raises RecursionError for what is nested too deeply to be read.
+        """
+        if event.state != TaskState.SUCCESS:
+            return event
+        result = msgspec.json.encode(event.result).decode()
+        deque(levels(event.result), maxlen=0)
+        if len(result) <= settings.JOB_SIZE_LIMIT * 1024:
+            return msgspec.structs.replace(event, result=result)
+        error = result_too_large(settings.JOB_SIZE_LIMIT)
+        return msgspec.structs.replace(
+            event, state=TaskState.FAILURE, result=None, error=TaskError(error.kind, error.message)
+        )
+
+    def lost(self, reason: str) -> dict[str, Any]:
+        """Return the values of tasks that fail because of what became of their messages."""
+        return {"error_type": LOST, "error_message": reason, "finished_at": Now()}
+
+    def spent(self, reason: str) -> dict[str, Any]:
+        """Leave the error of the last attempt, which says more."""
+        return {"finished_at": Now()}
+
+
+def _took(event: TaskEvent) -> timedelta | None:
+    return max(event.at - event.started_at, timedelta()) if event.started_at else None
