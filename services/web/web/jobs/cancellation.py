@@ -9,7 +9,7 @@ from web.accounts.models import User
 from web.jobs.models import Job
 from web.messaging import outbox
 from web.postgresql import clock
-from web.postgresql.wakeup import JOBS_CHANNEL, notify
+from web.tracking import waiting
 
 
 class AlreadyFinalError(Exception):
@@ -36,7 +36,7 @@ def cancel(owner: User, job_id: UUID) -> Job:
         job.save(update_fields=["state", "cancelled_by_user", "finished_at"])
         if not outbox.withdraw(job.id):
             _revoke([job.id])
-        transaction.on_commit(lambda: notify(JOBS_CHANNEL, str(job.id)), robust=True)
+        waiting.tell_after_commit([job.id])
     return job
 
 

@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 
 from contracts.results import TaskEvent, TaskState
 from contracts.tasks import RUN_COMPUTATION
 from web.jobs import cancellation, submission
 from web.jobs.models import Job
-from web.postgresql.wakeup import JOBS_CHANNEL, MAX_PAYLOAD, notify
 from web.tracking import answers, registry
 from web.tracking.answers import AnsweredTracking
 from web.tracking.engine import Column
@@ -33,17 +31,13 @@ ASSIGNMENTS = {
 
 
 class JobTracking(AnsweredTracking[Job]):
-    """Jobs: they can be cancelled, and requests wait for them."""
+    """Jobs: they can be cancelled."""
 
     def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:
         """Tell workers again what is cancelled."""
         running = [pk for pk, event in winners.items() if event.state in RUNNING]
         if running:
             cancellation.insist(running)
-
-    def ended(self, ids: Sequence[UUID]) -> None:
-        """Wake the requests that wait."""
-        transaction.on_commit(lambda: _tell_waiting([str(pk) for pk in ids]), robust=True)
 
 
 def _retry() -> RetryPolicy:
@@ -55,12 +49,6 @@ def _done(event: TaskEvent) -> int:
         return 0
     succeeded = event.state == TaskState.SUCCESS
     return event.progress.total if succeeded else event.progress.done
-
-
-def _tell_waiting(job_ids: list[str]) -> None:
-    per_notification = MAX_PAYLOAD // 37  # a UUID and a comma
-    for start in range(0, len(job_ids), per_notification):
-        notify(JOBS_CHANNEL, ",".join(job_ids[start : start + per_notification]))
 
 
 JOBS = registry.register(

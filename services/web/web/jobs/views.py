@@ -21,7 +21,7 @@ from rest_framework.throttling import BaseThrottle
 
 from web.accounts.models import User
 from web.accounts.throttles import SubmissionThrottle
-from web.jobs import admission, cancellation, catalogue, submission
+from web.jobs import admission, cancellation, catalogue, submission, waiting
 from web.jobs.models import Computation, Job
 from web.jobs.serializers import (
     ComputationSerializer,
@@ -29,7 +29,6 @@ from web.jobs.serializers import (
     ListedJobSerializer,
     SubmissionSerializer,
 )
-from web.jobs.waiting import watch
 from web.openapi import problem
 from web.pagination import ByName, NewestFirst
 from web.problems import Conflict, ServiceUnavailable, TooManyRequests, UnprocessableContent
@@ -129,7 +128,7 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
         seconds = _wait(request)
         job = self.get_object()
         if seconds:
-            job = watch.wait(job, seconds)
+            job = waiting.wait(job, seconds)
         return Response(JobSerializer(job).data)
 
     @extend_schema(

@@ -122,12 +122,12 @@ def _bury(arrival: Arrival, detail: str) -> None:
     """Store a dead letter, and tell the task's owner so."""
     dead_letters.store([_unusable(arrival.message, detail)])
     event = arrival.content
-    if isinstance(event, TaskEvent) and (handler := registry.find(event.task)):
+    if isinstance(event, TaskEvent) and (engine := registry.find(event.task)):
         error = TaskError("ResultNotStorable", "the database refuses the result")
         failed = msgspec.structs.replace(
             event, state=TaskState.FAILURE, result=None, progress=None, error=error
         )
-        handler.apply([failed])
+        engine.apply([failed])
 
 
 @transaction.atomic
@@ -145,9 +145,9 @@ def _write(batch: Sequence[Content]) -> None:
         by_task[event.task].append(event)
     # Always in the same order: each locks rows, and two collectors must not wait in a circle.
     for task, of_task in sorted(by_task.items()):
-        handler = registry.find(task)
-        if handler:
-            handler.apply(of_task)
+        engine = registry.find(task)
+        if engine:
+            engine.apply(of_task)
     failed = [event for of_task in by_task.values() for event in of_task if event.error]
     if failed:
         dead_letters.explain(UUID(event.task_id) for event in failed)

@@ -116,8 +116,8 @@ def explain(task_ids: Iterable[UUID]) -> None:
         by_task[letter.task].append(letter.task_id)
     errors: dict[UUID, str] = {}
     for task, ids in by_task.items():
-        if handler := registry.find(task):
-            errors |= handler.errors([task_id for task_id in ids if task_id])
+        if engine := registry.find(task):
+            errors |= engine.errors([task_id for task_id in ids if task_id])
     for letter in letters:
         error = errors.get(letter.task_id, "") if letter.task_id else ""
         if UNKNOWN_ERROR not in error:  # which is what they know from the letter
@@ -155,9 +155,9 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
         body=bytes(message.body),
     )
     store([letter])
-    handler, event = registry.find(letter.task), event_of(letter)
-    if handler and event:
-        handler.apply([event])
+    engine, event = registry.find(letter.task), event_of(letter)
+    if engine and event:
+        engine.apply([event])
 
 
 def unmade(task: str, task_id: UUID, detail: str) -> DeadLetter:

@@ -86,8 +86,8 @@ def deaths(letter: DeadLetter) -> list[dict[str, Any]]:
 
 def subject(letter: DeadLetter) -> Model | None:
     """Return the job or mail that the message belonged to, if there still is one."""
-    handler = registry.find(letter.task)
-    return handler.model._default_manager.filter(pk=letter.task_id).first() if handler else None
+    engine = registry.find(letter.task)
+    return engine.model._default_manager.filter(pk=letter.task_id).first() if engine else None
 
 
 def admin_page(row: Model) -> str:

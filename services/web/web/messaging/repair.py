@@ -198,15 +198,15 @@ def _owner(letter: DeadLetter) -> Engine[Any] | None:
 
 def _make(letter: DeadLetter) -> str:
     """Make a message that could not be made before; returns what is in the way."""
-    handler, task_id = _owner(letter), letter.task_id
-    if handler is None or task_id is None:
+    engine, task_id = _owner(letter), letter.task_id
+    if engine is None or task_id is None:
         return NOT_FAILED
     try:
         with transaction.atomic():
-            if task_id not in handler.replay([task_id]):
+            if task_id not in engine.replay([task_id]):
                 return NOT_FAILED
-            handler.publish_again([task_id])
-            if not handler.unfinished().filter(pk=task_id).exists():
+            engine.publish_again([task_id])
+            if not engine.unfinished().filter(pk=task_id).exists():
                 raise MalformedMessageError("nothing is left that it could be made of")
     except Exception as error:
         if is_outage(error):
@@ -223,8 +223,8 @@ def _queue_again(letters: Sequence[DeadLetter]) -> dict[UUID | None, int]:
             by_task[letter.task].append(letter.task_id)
     runs: dict[UUID | None, int] = {}
     for task, task_ids in sorted(by_task.items()):  # locks rows, in the collector's order
-        if handler := registry.find(task):
-            runs |= dict(handler.replay(task_ids).items())
+        if engine := registry.find(task):
+            runs |= dict(engine.replay(task_ids).items())
     return runs
 
 

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from web.postgresql.connection import PatientConnection
 
 OUTBOX_CHANNEL = "warren_outbox"
-JOBS_CHANNEL = "warren_jobs"
+ANSWERS_CHANNEL = "warren_jobs"  # of tasks of all kinds; it was of jobs first
 MAX_PAYLOAD = 7_900  # bytes; PostgreSQL allows 8,000
 
 

@@ -5,6 +5,7 @@ from django.db import models
 
 from web.postgresql.exact_json import ExactJSONField
 from web.tracking.models import AnsweredTask
+from web.tracking.waiting import watch
 
 
 class Task(AnsweredTask):
@@ -30,6 +31,13 @@ class Task(AnsweredTask):
                 condition=models.Q(state__in=["queued", "running"]),
             ),
         ]
+
+    def wait(self, seconds: float) -> "Task":
+        """Return the task as it is when it has ended, or after so many seconds.
+
+        Raises InsideTransactionError: the answer comes only after the transaction that asks.
+        """
+        return watch.wait(self, seconds)
 
     def __str__(self) -> str:
         return f"{self.name} {self.id}"

@@ -1,8 +1,10 @@
 """Tracking of tasks of which the answer is kept."""
 
 from collections import deque
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from django.conf import settings
@@ -12,6 +14,7 @@ from django.db.models.functions import Concat, Now
 from contracts.errors import result_too_large
 from contracts.results import TaskError, TaskEvent, TaskState
 from web.parsing import levels
+from web.tracking import waiting
 from web.tracking.engine import Column, Tracking
 from web.tracking.models import AnsweredTask
 
@@ -62,6 +65,10 @@ class AnsweredTracking(Tracking[Row]):
     def lost(self, reason: str) -> dict[str, Any]:
         """Return the values of tasks that fail because of what became of their messages."""
         return {"error_type": LOST, "error_message": reason, "finished_at": Now()}
+
+    def ended(self, ids: Sequence[UUID]) -> None:
+        """Wake those who wait for the answers."""
+        waiting.tell_after_commit(ids)
 
     def spent(self, reason: str) -> dict[str, Any]:
         """Leave the error of the last attempt, which says more."""

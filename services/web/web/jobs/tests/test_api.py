@@ -16,9 +16,9 @@ from web.jobs import admission
 from web.jobs.models import Computation, Job
 from web.jobs.results import JOBS
 from web.jobs.tests.factories import event, make_computation, make_job, make_user
-from web.jobs.waiting import watch
 from web.messaging.models import OutboxMessage
 from web.rates import Rate
+from web.tracking.waiting import watch
 
 pytestmark = pytest.mark.django_db
 ADDITION = {"computation": "add", "arguments": {"x": 4, "y": 6}}

@@ -1,12 +1,13 @@
 """Tasks of a contract for which web has no table, no handler and no migration."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from msgspec import structs
 
@@ -20,6 +21,7 @@ from web.tasks.models import Task
 from web.tasks.sending import send
 from web.tracking import registry
 from web.tracking.engine import Engine
+from web.tracking.waiting import InsideTransactionError, watch
 
 pytestmark = pytest.mark.django_db
 S = TaskState
@@ -118,6 +120,33 @@ def test_a_task_is_stored_with_the_data_it_speaks_of_or_not_at_all() -> None:
         transaction.set_rollback(True)
     assert not Task.objects.exists()
     assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_is_woken_by_the_answer(request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(watch.stop)
+    with transaction.atomic():
+        task = send(COUNT_WORDS, CountWords(text="one two"))
+        with pytest.raises(InsideTransactionError):
+            task.wait(60)
+
+    def answer_it() -> None:
+        with transaction.atomic():
+            engine().apply([answer(task.pk, S.SUCCESS, result={"words": 2})])
+        connection.close()
+
+    answering = threading.Thread(target=answer_it)
+    answering.start()
+    answered = task.wait(3600)
+    answering.join()
+    assert (answered.state, answered.result) == ("succeeded", {"words": 2})
+    assert answered.wait(3600) is answered  # at once
+    assert send_another().wait(0.01).state == "queued"
+
+
+def send_another() -> Task:
+    with transaction.atomic():
+        return send(COUNT_WORDS, CountWords(text="three"))
 
 
 def test_an_operator_sees_of_its_arguments_what_may_be_seen(
