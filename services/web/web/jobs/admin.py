@@ -12,11 +12,9 @@ class JobAdmin(TaskAdmin):
 
     list_display = ["id", "owner", "computation", "state", "attempt", "worker", "created_at",
                     "finished_at"]  # fmt: skip
-    ordering = ["-created_at", "-id"]
     list_filter = ["state", "computation"]
     list_select_related = ["owner"]
     search_fields = ["id", "owner__email"]
-    show_full_result_count = False  # counting a million rows takes longer than showing a page
 
 
 @admin.register(Computation)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from django.conf import settings
-
 from contracts.results import TaskEvent, TaskState
 from contracts.tasks import RUN_COMPUTATION
 from web.jobs import cancellation, submission
@@ -40,10 +38,6 @@ class JobTracking(AnsweredTracking[Job]):
             cancellation.insist(running)
 
 
-def _retry() -> RetryPolicy:
-    return RetryPolicy(settings.JOB_RETRY_FIRST, settings.JOB_RETRY_LONGEST, settings.JOB_RETRY_FOR)
-
-
 def _done(event: TaskEvent) -> int:
     if event.progress is None:
         return 0
@@ -56,13 +50,10 @@ JOBS = registry.register(
         contract=RUN_COMPUTATION,
         model=Job,
         dispatch=submission.dispatch,
-        retry=_retry,
+        retry=lambda: RetryPolicy.of("JOB"),
         columns=(*answers.COLUMNS, *COLUMNS),
         assignments=answers.ASSIGNMENTS | ASSIGNMENTS,
         guard="NOT task.cancelled_by_user",
         done="progress_done",
-        error=None,
-        anew=answers.ANEW,
-        explanation=answers.EXPLANATION,
     )
 )

@@ -36,7 +36,6 @@ class EmailAdmin(TaskAdmin):
     list_filter = ["state", "template", "uncertain"]
     search_fields = ["id", "recipient", "message_id"]
     date_hierarchy = "created_at"
-    show_full_result_count = False  # counting a million rows takes longer than showing a page
     fields = ["id", "user", "template", "recipient", "state", "attempt", "answer", "dead_letters",
               "message_id", "uncertain", "created_at", "queued_at", "next_attempt_at", "sent_at",
               "failed_at"]  # fmt: skip

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import F, TextField, Value
 from django.db.models.functions import Concat, Now
@@ -76,19 +75,13 @@ class MailTracking(Tracking[Email]):
             cursor.execute(ERASE, [REPEATABLE_FOR.total_seconds()])
 
 
-def _retry() -> RetryPolicy:
-    return RetryPolicy(
-        settings.MAIL_RETRY_FIRST, settings.MAIL_RETRY_LONGEST, settings.MAIL_RETRY_FOR
-    )
-
-
 MAILS = registry.register(
     MailTracking(
         contract=SEND_EMAIL,
         model=Email,
         states=STATES,
         dispatch=sending.dispatch,
-        retry=_retry,
+        retry=lambda: RetryPolicy.of("MAIL"),
         columns=COLUMNS,
         assignments=ASSIGNMENTS,
         anew={"answer": "", "failed_at": None, "next_attempt_at": None},

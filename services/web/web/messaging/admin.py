@@ -42,7 +42,9 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
 class TaskAdmin(ReadOnlyAdmin):
     """Rows that have the id of a task, with the dead letters of that task."""
 
+    ordering = ["-created_at", "-id"]
     readonly_fields = ["dead_letters"]
+    show_full_result_count = False  # counting a million rows takes longer than showing a page
 
     @admin.display(description="dead letters")
     def dead_letters(self, row: Model) -> str:

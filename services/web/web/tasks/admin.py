@@ -13,11 +13,9 @@ class PlainTaskAdmin(TaskAdmin):
 
     list_display = ["id", "name", "owner", "state", "attempt", "worker", "created_at",
                     "finished_at"]  # fmt: skip
-    ordering = ["-created_at", "-id"]
     list_filter = ["state", "name"]
     list_select_related = ["owner"]
     search_fields = ["id", "owner__email"]
-    show_full_result_count = False  # counting a million rows takes longer than showing a page
     exclude = ["arguments"]
     readonly_fields = ["shown_arguments", *TaskAdmin.readonly_fields]
 

@@ -1,7 +1,8 @@
 """Tracking of tasks of which the answer is kept."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -43,8 +44,18 @@ ANEW = {"error_type": "", "error_message": "", "finished_at": None}
 EXPLANATION = Concat("error_type", Value(": "), "error_message", output_field=TextField())
 
 
+@dataclass(frozen=True, kw_only=True)
 class AnsweredTracking(Tracking[Row]):
-    """Takes ``COLUMNS``, ``ASSIGNMENTS``, ``ANEW`` and ``EXPLANATION``; results have a limit."""
+    """Brings answers into their columns; results have a limit.
+
+    What has more columns adds them to ``COLUMNS`` and ``ASSIGNMENTS``.
+    """
+
+    columns: Sequence[Column] = COLUMNS
+    assignments: Mapping[str, str] = field(default_factory=lambda: ASSIGNMENTS)
+    anew: Mapping[str, Any] = field(default_factory=lambda: ANEW)
+    error: str | None = None
+    explanation: Any = EXPLANATION
 
     def received(self, event: TaskEvent) -> TaskEvent:
         """Encode a result, once; what is too large to be stored is a failure.

@@ -257,6 +257,7 @@ class Engine(Generic[Row]):
         tried_long = f"it has been tried for {timedelta(seconds=policy.keep_trying_for)}"
         again: list[Row] = []
         spent: dict[str, list[UUID]] = defaultdict(list)
+        unmade: dict[str, list[UUID]] = defaultdict(list)
         for row in self._rows(failures):
             event = failures[row.pk]
             when = now if _returned(event) else policy.next_time(event.attempt, row.queued_at, now)
@@ -266,8 +267,9 @@ class Engine(Generic[Row]):
                     with request_id.restored(event.request_id):
                         self.dispatch(row, available_at=when)
                 except MalformedMessageError as error:
-                    reason = f"its message cannot be made: {error}"
-            if reason:
+                    unmade[f"its message cannot be made: {error}"].append(row.pk)
+                    continue
+            else:
                 spent[reason].append(row.pk)
                 continue
             for name in filter(None, ("dispatched_at", tracking.due)):
@@ -278,7 +280,9 @@ class Engine(Generic[Row]):
         )
         for reason, rows in spent.items():
             self._rows(rows).update(state=self._failure, **tracking.spent(reason))
-        return [pk for rows in spent.values() for pk in rows]
+        for reason, rows in unmade.items():
+            self._rows(rows).update(state=self._failure, **tracking.lost(reason))
+        return [pk for rows in (*spent.values(), *unmade.values()) for pk in rows]
 
 
 def _with_furthest(

@@ -4,6 +4,8 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -16,6 +18,12 @@ class RetryPolicy:
     first: float
     longest: float
     keep_trying_for: float
+
+    @classmethod
+    def of(cls, name: str) -> "RetryPolicy":
+        """Read the settings ``<name>_RETRY_FIRST``, ``_LONGEST`` and ``_FOR``."""
+        values = (getattr(settings, f"{name}_RETRY_{part}") for part in ("FIRST", "LONGEST", "FOR"))
+        return cls(*values)
 
     def next_time(self, attempt: int, since: datetime, now: datetime) -> datetime | None:
         """Return when to run attempt ``attempt + 1``, or None if the time is up.

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+from django.db import connection
 
 from local.ports import free_ports
+from local.settings import Settings
 
 FOLDER = Path(__file__).parents[3]
 PATIENCE = 60.0  # seconds
@@ -25,6 +27,10 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "not within a minute"
         time.sleep(0.1)
+
+
+def url_of_test_database(installation: Settings) -> str:
+    return installation.database.url("warren", connection.settings_dict["NAME"])
 
 
 class Server:

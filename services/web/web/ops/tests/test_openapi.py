@@ -10,7 +10,6 @@ import pytest
 import yaml
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 from openapi_spec_validator import validate
 from rest_framework_simplejwt.tokens import AccessToken
@@ -19,7 +18,7 @@ from local.settings import Settings
 from web.accounts.models import User
 from web.jobs.tests.factories import make_computation, make_job
 from web.messaging.tests.factories import corpse, save
-from web.ops.tests.server import Server
+from web.ops.tests.server import Server, url_of_test_database
 
 # What is longer is refused by gunicorn itself, with a 414.
 SHORT_ADDRESSES = """
@@ -134,7 +133,7 @@ def test_every_answer_to_any_input_is_one_that_is_described(
             for name, pk in given.items()
         )
     )
-    url = installation.database.url("warren", connection.settings_dict["NAME"])
+    url = url_of_test_database(installation)
     checks = (
         "not_a_server_error,status_code_conformance,content_type_conformance,"
         "response_headers_conformance,response_schema_conformance,unsupported_method"

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
 
 from local import packages
@@ -19,7 +18,14 @@ from local.database import Database
 from local.ports import free_ports
 from local.settings import Settings
 from web.jobs.tests.factories import make_computation, make_job, make_user
-from web.ops.tests.server import FOLDER, PATIENCE, Server, environment, until
+from web.ops.tests.server import (
+    FOLDER,
+    PATIENCE,
+    Server,
+    environment,
+    until,
+    url_of_test_database,
+)
 
 PACKAGES = FOLDER.parents[1] / ".local" / "packages"
 
@@ -68,7 +74,7 @@ def test_all_that_gunicorn_and_django_log_is_structured(tmp_path: Path) -> None:
 def test_a_burst_of_registrations_takes_little_memory(
     installation: Settings, tmp_path: Path
 ) -> None:
-    url = installation.database.url("warren", connection.settings_dict["NAME"])
+    url = url_of_test_database(installation)
     with Server(tmp_path / "log", DATABASE_URL=url) as server, ThreadPoolExecutor(64) as clients:
         before = server.memory()
         answers = list(clients.map(server.register, range(300)))
@@ -83,7 +89,7 @@ def test_a_burst_of_registrations_takes_little_memory(
 def test_the_largest_jobs_many_at_a_time_leave_room_in_the_container(
     installation: Settings, tmp_path: Path
 ) -> None:
-    url = installation.database.url("warren", connection.settings_dict["NAME"])
+    url = url_of_test_database(installation)
     ada = make_user()
     make_computation("echo", arguments_schema={"type": "object"}, result_schema={})
     headers = {"Authorization": f"Bearer {AccessToken.for_user(ada)}"}
@@ -114,7 +120,7 @@ def test_the_largest_jobs_many_at_a_time_leave_room_in_the_container(
 def test_a_body_that_does_not_come_holds_no_connection(
     installation: Settings, tmp_path: Path
 ) -> None:
-    url = installation.database.url("warren", connection.settings_dict["NAME"])
+    url = url_of_test_database(installation)
     lines = ("POST /api/v1/users HTTP/1.1", "Host: localhost", "Content-Length: 99", "", "{")
     with (
         Server(tmp_path / "log", DATABASE_URL=url, DATABASE_POOL_SIZE="2") as server,

@@ -84,6 +84,14 @@ def test_a_task_that_may_succeed_later_is_sent_again(task: Task) -> None:
     assert (task.state, task.error) == ("queued", {"type": "TransientError", "message": "busy"})
 
 
+def test_a_task_that_cannot_be_sent_again_says_so(task: Task) -> None:
+    Task.objects.update(arguments={"text": 4})
+    engine().apply([answer(task.pk, S.RETRY, error=TaskError("TransientError", "busy"))])
+    task.refresh_from_db()
+    assert task.state == "failed"
+    assert task.error_message.startswith("its message cannot be made: texts.count_words: Expected")
+
+
 def test_what_got_lost_is_published_again_and_what_failed_can_be_repeated(task: Task) -> None:
     engine().publish_again([task.pk])
     assert len(messages()) == 2
