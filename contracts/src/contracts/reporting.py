@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 import structlog
-from celery import bootsteps
+from celery import bootsteps, signals
+from celery.platforms import EX_OK
 from celery.worker import state
 
-from contracts.results import WorkerReport
+from contracts.results import REPORT_SUFFIX, WorkerReport
 from contracts.settings import Environment
 
 log = structlog.get_logger("warren.reporting")
@@ -116,22 +117,28 @@ class Check:
 def reporter(
     service: str, interval: float, looks: Mapping[str, Callable[[], str]]
 ) -> type[bootsteps.StartStopStep]:
-    """Make the step that reports what a worker holds, and how it finds what it needs.
+    """Make the step that reports what a worker holds, how it finds what it needs, and its end.
 
     ``interval`` is in seconds.
     """
     checks = {name: Check(look) for name, look in looks.items()}
     started_at = datetime.now(UTC)
 
-    def describe(node: str) -> WorkerReport:
-        words = {name: check.words() for name, check in checks.items()}
+    def describe(node: str, *, stopped: bool = False) -> WorkerReport:
         return WorkerReport(
             service=service,
             worker=node,
             at=datetime.now(UTC),
             holding=list(state.requests),
-            checks=words,
+            checks={} if stopped else {name: check.words() for name, check in checks.items()},
             started_at=started_at,
+            stopped=stopped,
         )
 
-    return teller(f"{service}.report", interval, describe)
+    def tell_of_the_end(sender: Any, **_: Any) -> None:
+        if sender.exitcode == EX_OK:  # any other is for web to find out
+            last = describe(sender.hostname, stopped=True)
+            sender.app.backend.publish_once(msgspec.json.encode(last), last.routing_key)
+
+    signals.worker_shutdown.connect(tell_of_the_end, weak=False)
+    return teller(f"{service}{REPORT_SUFFIX}", interval, describe)

@@ -103,6 +103,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     ``holding`` are the ids of the tasks that it has taken from its queue and not yet answered.
     ``checks`` maps what it needs, such as ``smtp``, to what is wrong with it, or to nothing.
     ``started_at`` tells this life of its process from the one before, which may have had its name.
+    ``stopped`` marks the last one, of a worker that ends as it was told to.
     """
 
     service: str
@@ -111,6 +112,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     holding: list[str]
     checks: dict[str, str]
     started_at: datetime | None = None
+    stopped: bool = False
 
     @property
     def routing_key(self) -> str:

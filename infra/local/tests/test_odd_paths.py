@@ -56,7 +56,7 @@ def link_or_copy(source: str, target: str) -> None:
 @pytest.fixture
 def environment() -> dict[str, str]:
     """Ports of its own, and nothing of the `make` or pytest that may run this test."""
-    foreign = ("MAKE", "MFLAGS", "PYTEST", "COV_", "VIRTUAL_ENV")
+    foreign = ("MAKE", "MFLAGS", "ARGS", "PYTEST", "COV_", "VIRTUAL_ENV")
     settings = env_file.known(CHECKOUT)  # which web's tests have in their environment
     kept = {
         name: value

@@ -20,3 +20,13 @@ def test_a_worker_reports_the_tasks_that_it_has_taken(
     for task_id in (taken, waiting):
         client.revoke(task_id)
     client.until(lambda: not client.reports[-1].holding, "report of no task")
+
+
+def test_a_worker_that_is_told_to_stop_says_so_with_its_last_report(
+    client: Client, worker: WorkerProcess
+) -> None:
+    client.until(lambda: bool(client.reports), "report")
+    assert not client.reports[-1].stopped
+    worker.process.terminate()
+    client.until(lambda: client.reports[-1].stopped, "last report")
+    assert client.reports[-1].started_at == client.reports[0].started_at

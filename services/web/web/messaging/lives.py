@@ -19,6 +19,7 @@ from web.messaging.models import ProcessLife
 
 SEEN = timedelta(seconds=30)  # a process that has not been seen for so long does not get on
 FORGOTTEN_AFTER = timedelta(days=1)
+Life = tuple[str, str, datetime]  # the process, its node, and when it began
 UPSERT = """
     INSERT INTO messaging_processlife (process, node, began, error)
     SELECT process, node, began, %(error)s
@@ -48,8 +49,7 @@ class Heartbeat(LivenessFile):
     def remove(self) -> None:
         """Say that the process has ended as it was told to, and so needs no mention."""
         super().remove()
-        process, node, began = self._life
-        ProcessLife.objects.filter(process=process, node=node, began=began).delete()
+        forget([self._life])
 
     def die(self, error: Exception) -> None:
         """Say what the process has ended with."""
@@ -67,14 +67,20 @@ def live(process: str, session: Callable[[StopSignal, LivenessFile], None]) -> N
     _try(heartbeat.remove)
 
 
-def record(lives: Iterable[tuple[str, str, datetime]], *, error: str = "") -> None:
-    """Note that processes live, or have ended with ``error``: name, node and beginning of each."""
+def record(lives: Iterable[Life], *, error: str = "") -> None:
+    """Note that processes live, or have ended with ``error``."""
     columns = [list(column) for column in zip(*sorted(set(lives)), strict=True)]
     if columns:
         names = ("process", "node", "began")
         with connection.cursor() as cursor:
             cursor.execute(UPSERT, dict(zip(names, columns, strict=True)) | {"error": error})
         ProcessLife.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
+
+
+def forget(lives: Iterable[Life]) -> None:
+    """Drop the lives of processes that have ended as they were told to."""
+    for process, node, began in lives:
+        ProcessLife.objects.filter(process=process, node=node, began=began).delete()
 
 
 def alive(process: str) -> QuerySet[ProcessLife]:

@@ -59,8 +59,8 @@ class ProcessLife(models.Model):
     """One life of a relay, a collector, a reconciler or a worker, from its start to its end.
 
     The times are the database's, but for ``began``, which tells lives of one name apart.
-    ``error`` is what a life has ended with; one that ends as it was told to is forgotten, if the
-    process can see to that. Workers cannot: theirs end by not being seen any more.
+    ``error`` is what a life has ended with; one that ends as it was told to is forgotten, if it can
+    say so. Any other ends by not being seen any more.
     """
 
     process = models.TextField()

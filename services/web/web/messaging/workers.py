@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from psycopg.types.json import Jsonb
 
 from contracts.results import WorkerReport
 from web.messaging import lives
+from web.messaging.lives import Life
 from web.messaging.models import Worker
 
 SEEN = timedelta(seconds=30)  # a worker that has not reported for so long counts as away
@@ -36,15 +37,16 @@ def record(reports: Iterable[WorkerReport]) -> None:
 
     Of several reports of one worker the last one to arrive counts.
     """
+    reports = list(reports)
     latest = {report.worker: report for report in reports}
     if not latest:
         return
     with connection.cursor() as cursor:
         cursor.execute(UPSERT, _columns(latest.values()))
-    lives.record(
-        (each.service, each.worker, each.started_at) for each in latest.values() if each.started_at
-    )
-    Worker.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
+    lives.record(_lives(latest.values()))
+    lives.forget(_lives(each for each in reports if each.stopped))
+    away = Q(node__in=[node for node, report in latest.items() if report.stopped])
+    Worker.objects.filter(away | Q(seen_at__lt=Now() - FORGOTTEN_AFTER)).delete()
 
 
 def alive(service: str) -> QuerySet[Worker]:
@@ -55,6 +57,14 @@ def alive(service: str) -> QuerySet[Worker]:
 def held(workers: Iterable[Worker]) -> set[UUID]:
     """Collect the ids of the tasks that workers have in hand."""
     return {UUID(task_id) for worker in workers for task_id in worker.holding}
+
+
+def _lives(reports: Iterable[WorkerReport]) -> list[Life]:
+    return [
+        (report.service, report.worker, report.started_at)
+        for report in reports
+        if report.started_at
+    ]
 
 
 def _columns(reports: Iterable[WorkerReport]) -> dict[str, list[Any]]:

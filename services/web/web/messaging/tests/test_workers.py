@@ -12,19 +12,26 @@ from contracts.results import WorkerReport
 from web.messaging import workers
 from web.messaging.collector import apply
 from web.messaging.inbox import Inbox
-from web.messaging.models import DeadLetter, Worker
+from web.messaging.models import DeadLetter, ProcessLife, Worker
 
 pytestmark = pytest.mark.django_db
 TASK = "6f9d4b4e-8f5b-4d2f-9d2a-3f1a5b0c7d11"
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def report(node: str = "compute-1@host", *holding: str, ahead: float = 0.0) -> WorkerReport:
+def report(
+    node: str = "compute-1@host",
+    *holding: str,
+    ahead: float = 0.0,
+    started_at: datetime | None = None,
+) -> WorkerReport:
     return WorkerReport(
         service="compute",
         worker=node,
         at=datetime.now(UTC) + timedelta(seconds=ahead),
         holding=list(holding),
         checks={"smtp": ""},
+        started_at=started_at,
     )
 
 
@@ -51,6 +58,19 @@ def test_a_worker_that_is_silent_is_away_and_in_the_end_forgotten() -> None:
     )
     workers.record([report()])
     assert set(Worker.objects.values_list("node", flat=True)) == {"compute-1@host", "quiet@host"}
+
+
+def test_a_worker_that_has_stopped_as_told_is_forgotten_but_not_its_next_life() -> None:
+    first, second = (report(started_at=BEGAN + timedelta(seconds=each)) for each in range(2))
+    stopped = msgspec.structs.replace(first, stopped=True)
+    workers.record([first])
+    workers.record([stopped])
+    assert not Worker.objects.exists()
+    assert not ProcessLife.objects.exists()
+    workers.record([first])
+    workers.record([stopped, second])  # of the same name, as in a container
+    assert Worker.objects.get().node == first.worker
+    assert ProcessLife.objects.get().began == second.started_at
 
 
 def test_a_report_that_arrives_is_applied_and_a_wrong_one_is_a_dead_letter(

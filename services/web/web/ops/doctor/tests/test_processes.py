@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import psycopg
 import pytest
 from django.db import connection
@@ -130,3 +131,15 @@ def test_a_worker_that_starts_again_and_again_is_named_whatever_its_last_one_rep
     assert told("keeps dying") == ["compute keeps dying: 3 times within 10 minutes"]
     ProcessLife.objects.update(first_seen_at=F("seen_at") - 2 * processes.SHORT)
     assert not told("keeps dying")
+
+
+def test_workers_that_are_stopped_again_and_again_are_not_named() -> None:
+    for number in range(processes.OFTEN + 1):
+        now = datetime.now(UTC)
+        begun = WorkerReport(
+            service="compute", worker=f"compute-{number}@host", at=now, holding=[], checks={},
+            started_at=now,
+        )  # fmt: skip
+        workers.record([begun])
+        workers.record([msgspec.structs.replace(begun, stopped=True)])
+    assert not ProcessLife.objects.exists()
