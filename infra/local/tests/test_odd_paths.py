@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,23 +22,34 @@ MADE_HERE = {".git", ".venv", ".local", ".env", "secrets"}
 PATIENCE = 90
 # These do what another does, or take minutes, or want the network.
 NOT_TRIED = {"demo", "coverage", "lint", "lock"}
-Make = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A fresh checkout, whose downloads are those of this one."""
-    (tmp_path / "Documents").mkdir()
-    (tmp_path / "Documents/kept").write_text("precious")
-    root = tmp_path / ODD / "warren"
-    shutil.copytree(CHECKOUT, root, symlinks=True, ignore=made_here)
+    root = copy_sources(tmp_path)
+    link_downloads(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_sources(tmp_path_factory.mktemp("odd"))
+
+
+def copy_sources(folder: Path) -> Path:
+    (folder / "Documents").mkdir()
+    (folder / "Documents/kept").write_text("precious")
+    return shutil.copytree(CHECKOUT, folder / ODD / "warren", symlinks=True, ignore=made_here)
+
+
+def link_downloads(root: Path) -> None:
     for name in ("packages", *(path.name for path in (CHECKOUT / ".local").glob("uv-*"))):
-        if (CHECKOUT / ".local" / name).exists():
+        if (CHECKOUT / ".local" / name).exists() and not (root / ".local" / name).exists():
             shutil.copytree(
                 CHECKOUT / ".local" / name, root / ".local" / name, symlinks=True,
                 copy_function=link_or_copy,
             )  # fmt: skip
-    return root
 
 
 def made_here(folder: str, names: list[str]) -> set[str]:
@@ -55,8 +65,11 @@ def link_or_copy(source: str, target: str) -> None:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """Ports of its own, and nothing of the `make` or pytest that may run this test."""
-    foreign = ("MAKE", "MFLAGS", "ARGS", "PYTEST", "COV_", "VIRTUAL_ENV")
+    """Ports of its own, and nothing of the `make` or pytest that may run this test.
+
+    Compiled modules are kept: dozens of processes start.
+    """
+    foreign = ("MAKE", "MFLAGS", "ARGS", "PYTEST", "COV_", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
     settings = env_file.known(CHECKOUT)  # which web's tests have in their environment
     kept = {
         name: value
@@ -68,31 +81,37 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def make(checkout: Path, environment: dict[str, str]) -> Make:
+def installed(sources: Path, environment: dict[str, str]) -> Path:
+    """A checkout in which something may have run, with its packages."""
+    link_downloads(sources)
+    words = make(sources, environment, "env", "UV_COMPILE_BYTECODE=0").stderr
+    if "Installed" in words:  # not so after another test
+        assert len(words.splitlines()) < 40
+    assert " + django==" in (sources / ".local/install.log").read_text()
+    return sources
+
+
+def make(
+    checkout: Path, environment: dict[str, str], *words: str
+) -> "subprocess.CompletedProcess[str]":
     """Run `make` there, with its words as they are typed."""
-
-    def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            ["make", *words], cwd=checkout, env=environment, capture_output=True, text=True,
-            timeout=PATIENCE, check=False,
-        )  # fmt: skip
-
-    installed = run("env", "UV_COMPILE_BYTECODE=0").stderr
-    assert re.search(r"^Installed \d+ packages", installed, re.MULTILINE)
-    assert len(installed.splitlines()) < 40
-    assert " + django==" in (checkout / ".local/install.log").read_text()
-    return run
+    return subprocess.run(
+        ["make", *words], cwd=checkout, env=environment, capture_output=True, text=True,
+        timeout=PATIENCE, check=False,
+    )  # fmt: skip
 
 
-def test_every_target_works_whatever_the_path_is(checkout: Path, make: Make) -> None:
+def test_every_target_works_whatever_the_path_is(
+    installed: Path, environment: dict[str, str]
+) -> None:
     """A status of make's, and what is said; `make` ends with 2 if a command did not end with 0."""
     few = "ARGS=-p no:randomly -n 0 -q infra/local/tests/test_restarts.py"
-    (checkout / ".env").write_text("COMPOSE_PROFILES=dev")  # without an end of its line
+    (installed / ".env").write_text("COMPOSE_PROFILES=dev")  # without an end of its line
     expected: dict[tuple[str, ...], tuple[int, str]] = {
         ("help",): (0, "make up  "),
         ("secrets",): (0, ""),
         ("secrets", "ROTATE=flower_password"): (0, ""),
-        ("env",): (0, f"settings are in {re.escape(str(checkout))}"),
+        ("env",): (0, f"settings are in {re.escape(str(installed))}"),
         ("status",): (0, "does not run"),
         ("down",): (0, "does not run"),
         ("logs",): (2, "no logs yet"),
@@ -113,18 +132,18 @@ def test_every_target_works_whatever_the_path_is(checkout: Path, make: Make) -> 
         ("clean",): (0, "Removed"),
     }
     for words, (status, said) in expected.items():
-        ended = make(*words)
+        ended = make(installed, environment, *words)
         assert ended.returncode == status, f"{words}: {ended.stdout}{ended.stderr}"
         assert re.search(said, ended.stdout + ended.stderr), f"{words}: {ended.stdout}"
         assert "Traceback" not in ended.stderr
     targets = set(
-        re.findall(r"^([a-z-]+):.*## ", (checkout / "Makefile").read_text(), re.MULTILINE)
+        re.findall(r"^([a-z-]+):.*## ", (installed / "Makefile").read_text(), re.MULTILINE)
     )
     assert targets == {words[0] for words in expected} | NOT_TRIED | {"up"}
-    assert not (checkout / ".local").exists()
-    assert not (checkout / ".venv").exists()
-    assert (checkout / "../../Documents/kept").read_text() == "precious"
-    names = [line.partition("=")[0] for line in (checkout / ".env").read_text().splitlines()]
+    assert not (installed / ".local").exists()
+    assert not (installed / ".venv").exists()
+    assert (installed / "../../Documents/kept").read_text() == "precious"
+    names = [line.partition("=")[0] for line in (installed / ".env").read_text().splitlines()]
     assert [names.count(name) for name in ("COMPOSE_PROFILES", "WARREN_ENVIRONMENT")] == [1, 1]
 
 
@@ -132,10 +151,7 @@ def test_what_cannot_be_installed_is_said_with_the_place_of_the_rest(
     checkout: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     away = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty")}
-    ended = subprocess.run(
-        ["make", "env"], cwd=checkout, env={**environment, **away}, capture_output=True, text=True,
-        timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    ended = make(checkout, {**environment, **away}, "env")
     assert ended.returncode == 2
     assert "1 to 3 minutes" in ended.stderr
     assert "The whole of what uv said is in .local/install.log" in ended.stderr
@@ -143,22 +159,19 @@ def test_what_cannot_be_installed_is_said_with_the_place_of_the_rest(
     assert not (checkout / ".venv/.complete").exists()
     (checkout / ".local/install.log").unlink()
     (checkout / ".local/install.log").mkdir()
-    ended = subprocess.run(
-        ["make", "env"], cwd=checkout, env={**environment, **away}, capture_output=True, text=True,
-        timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    ended = make(checkout, {**environment, **away}, "env")
     assert ended.returncode == 2
     assert "warren/.local: the checkout has to be yours." in ended.stderr
     assert not (checkout / ".venv/.complete").exists()
 
 
 def test_everything_runs_whatever_the_path_is(
-    checkout: Path, make: Make, environment: dict[str, str], tmp_path: Path
+    installed: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     log = tmp_path / "up.log"
     with log.open("w") as output:
         up = subprocess.Popen(
-            ["make", "up"], cwd=checkout, env=environment, stdout=output, stderr=output,
+            ["make", "up"], cwd=installed, env=environment, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
     try:
@@ -168,23 +181,32 @@ def test_everything_runs_whatever_the_path_is(
             assert up.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        pasted = paste_api_block(checkout, environment)
+        pasted = paste_api_block(installed, environment)
         for said in ("202 Accepted", '"verified":true', "/jobs/", '"state":"running"'):
             assert said in pasted
         assert pasted.count('"state":"cancelled"') == 2, pasted  # in the end, and in the list
         assert pasted.count('"state":"sent"') >= 1
-        assert make("scale", "compute=2").stdout == "compute: 2\n"
+        assert make(installed, environment, "scale", "compute=2").stdout == "compute: 2\n"
         restarted = r"restarting relay\.1.*\nrelay\.1 started again \(process \d+\)\n"
-        assert re.fullmatch(restarted, make("restart", "relay").stdout)
-        with (checkout / "Procfile").open("a") as procfile:
+        assert re.fullmatch(restarted, make(installed, environment, "restart", "relay").stdout)
+        with (installed / "Procfile").open("a") as procfile:
             procfile.write("extra: exec sleep 1000\n")
-        assert "no process 'extra'" in make("scale", "extra=1").stderr
-        assert "already runs" in make("up").stderr
-        assert re.search(r"compute +2\n", make("status").stdout)
-        assert make("run", "ARGS=python services/web/manage.py dead_letters list").returncode == 0
-        assert (checkout / ".local/log/web.1.log").exists()
+        assert "no process 'extra'" in make(installed, environment, "scale", "extra=1").stderr
+        shutil.copy(CHECKOUT / "Procfile", installed)
+        assert "already runs" in make(installed, environment, "up").stderr
+        assert re.search(r"compute +2\n", make(installed, environment, "status").stdout)
+        assert (
+            make(
+                installed,
+                environment,
+                "run",
+                "ARGS=python services/web/manage.py dead_letters list",
+            ).returncode
+            == 0
+        )
+        assert (installed / ".local/log/web.1.log").exists()
         assert up.poll() is None
-        assert "Warren is stopped." in make("down").stdout
+        assert "Warren is stopped." in make(installed, environment, "down").stdout
         assert up.wait(timeout=PATIENCE) == 0, log.read_text()
     finally:
         with suppress(ProcessLookupError):
