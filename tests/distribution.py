@@ -10,8 +10,16 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
 STACKS = 2
-# Modules that wait long, for workers or outages of their own, come before the many short ones.
-FIRST = ("services/mailer/", "services/compute/", "services/web/web/messaging/")
+# Modules that take long, with workers, servers or outages of their own, come before the many short
+# ones, so that none of them is left for the end.
+FIRST = (
+    "infra/local/tests/test_odd_paths.py",
+    "services/web/web/ops/tests/test_serving.py",
+    "services/web/web/ops/tests/test_openapi.py",
+    "services/mailer/",
+    "services/compute/",
+    "services/web/web/messaging/",
+)
 
 
 class Distribution(LoadScopeScheduling):  # type: ignore[misc]

@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+from contracts.results import WorkerReport
+
 from .client import Client
+from .conftest import StartWorker
 from .worker_process import WorkerProcess
 
 
@@ -23,10 +26,16 @@ def test_a_worker_reports_the_tasks_that_it_has_taken(
 
 
 def test_a_worker_that_is_told_to_stop_says_so_with_its_last_report(
-    client: Client, worker: WorkerProcess
+    client: Client, start_worker: StartWorker
 ) -> None:
-    client.until(lambda: bool(client.reports), "report")
-    assert not client.reports[-1].stopped
+    worker = start_worker()
+
+    def reports() -> list[WorkerReport]:
+        node = f"compute-{worker.process.pid}@"
+        return [report for report in client.reports if report.worker.startswith(node)]
+
+    client.until(lambda: bool(reports()), "report")
+    assert not reports()[-1].stopped
     worker.process.terminate()
-    client.until(lambda: client.reports[-1].stopped, "last report")
-    assert client.reports[-1].started_at == client.reports[0].started_at
+    client.until(lambda: reports()[-1].stopped, "last report")
+    assert reports()[-1].started_at == reports()[0].started_at

@@ -77,7 +77,7 @@ def test_a_burst_of_registrations_takes_little_memory(
     url = url_of_test_database(installation)
     with Server(tmp_path / "log", DATABASE_URL=url) as server, ThreadPoolExecutor(64) as clients:
         before = server.memory()
-        answers = list(clients.map(server.register, range(300)))
+        answers = list(clients.map(server.register, range(150)))
         grown = server.memory() - before
     # More come at a time than there are connections to the database: hashing takes none.
     assert {answer.status_code for answer in answers} == {202}
