@@ -82,7 +82,8 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def installed(sources: Path, environment: dict[str, str]) -> Path:
-    """A checkout in which something may have run, with its packages."""
+    """A checkout with its packages, in which nothing seems to have run."""
+    shutil.rmtree(sources / ".local/log", ignore_errors=True)
     link_downloads(sources)
     words = make(sources, environment, "env", "UV_COMPILE_BYTECODE=0").stderr
     if "Installed" in words:  # not so after another test
