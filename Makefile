@@ -29,10 +29,10 @@ demo: $(ENVIRONMENT) ## Start everything, show the main job by real HTTP, stop e
 	@$(LOCAL) demo
 
 test: $(ENVIRONMENT) ## Run every test, several at a time; ARGS='-k outbox' goes to pytest
-	@$(PYTEST) -n 4 $(ARGS)
+	@$(PYTEST) -n 5 $(ARGS)
 
 coverage: $(ENVIRONMENT) ## The same, then the share of lines and branches that tests run, and the lowest
-	@$(PYTEST) -n 4 --cov --cov-report= $(ARGS); status=$$?; \
+	@$(PYTEST) -n 5 --cov --cov-report= $(ARGS); status=$$?; \
 		$(BIN)/coverage report --sort=cover --skip-empty | sed -n '1,12p;/^TOTAL/p'; exit $$status
 
 test-compose: $(ENVIRONMENT) ## Build the images and test them; needs a Docker engine
