@@ -165,9 +165,12 @@ def task_event(task_id: str, result: Any, state: str, request: Any) -> TaskEvent
 
 
 def attempt(request: Any) -> int:
-    """Number of this run, from 1: the sender counts retries, the broker counts redeliveries."""
-    retries = int(_field(request, "retries", 0))
-    return retries + int(_field(request, "x-delivery-count", 0)) + 1
+    """Number of this run, from 1: the sender counts earlier runs, the broker redeliveries.
+
+    Earlier runs are in ``runs`` where ``retries`` has a meaning of its own, as in web's tasks.
+    """
+    earlier = int(_field(request, "runs", _field(request, "retries", 0)))
+    return earlier + int(_field(request, "x-delivery-count", 0)) + 1
 
 
 def _field(request: Any, name: str, default: Any) -> Any:

@@ -19,7 +19,7 @@ from contracts.errors import (
     TaskReturnedError,
     TransientError,
 )
-from contracts.headers import require_task
+from contracts.headers import TaskBody, TaskHeaders, require
 from contracts.processes import at_work
 from contracts.results import TaskState
 from contracts.tasks import TaskContract
@@ -31,11 +31,14 @@ class AnsweringRequest(Request):
     """A message of which the answer "it failed" is as good as any other."""
 
     _context: Any  # the stubs do not know of it
+    headers_type: type = TaskHeaders
+    body_type: type = TaskBody
 
     def __init__(self, message: Any, **options: Any) -> None:
         # What Celery would find out in the pool, where it acknowledges the message all the same
         # or stumbles so badly that it never settles it.
-        require_task(message.headers, message.payload)
+        require(self.headers_type, message.headers)
+        require(self.body_type, message.payload)
         super().__init__(message, **options)
 
     def terminate(self, pool: Any, signal: Any = None) -> None:

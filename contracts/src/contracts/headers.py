@@ -44,11 +44,10 @@ class TaskBody(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     options: dict[str, None]
 
 
-def require_task(headers: Any, body: Any) -> None:
-    """Raise InvalidTaskError if headers and decoded body are no task message of ours."""
+def require(form: type, part: Any) -> None:
+    """Raise InvalidTaskError if the headers or the decoded body of a message have another form."""
     try:
-        msgspec.convert(headers, TaskHeaders)
-        msgspec.convert(body, TaskBody)
+        msgspec.convert(part, form)
     except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidTaskError(str(error)) from error
 

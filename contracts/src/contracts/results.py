@@ -56,6 +56,11 @@ class TaskEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str = ""
 
     @property
+    def kind(self) -> str:
+        """Of work, by which web finds the rows that it speaks of."""
+        return self.task
+
+    @property
     def routing_key(self) -> str:
         """Task and state, so that a service can bind to just what it wants to see."""
         return f"{self.task}.{self.state.lower()}"

@@ -118,6 +118,7 @@ def create_app(
     service: str,
     settings: WorkerSettings,
     checks: Mapping[str, Callable[[], str]] | None = None,
+    make: Callable[[str], Celery] = Celery,
     **overrides: Any,
 ) -> Celery:
     """Make a worker's Celery application.
@@ -126,10 +127,11 @@ def create_app(
         service: names the queue and the nodes.
         settings: from the environment.
         checks: looks at what the service needs, by name; each says what is wrong, or nothing.
+        make: makes the application, given its name.
         overrides: Celery settings of this service alone.
     """
     wire.read_anything()
-    app = Celery(service)
+    app = make(service)
     queue = topology.task_queue(service)
     queue.no_declare = True  # type: ignore[attr-defined]  # the topology has one owner, and it is not the worker
     app.conf.update(

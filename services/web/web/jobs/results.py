@@ -47,7 +47,8 @@ def _done(event: TaskEvent) -> int:
 
 JOBS = registry.register(
     JobTracking(
-        contract=RUN_COMPUTATION,
+        kind=RUN_COMPUTATION.name,
+        service=RUN_COMPUTATION.service,
         model=Job,
         dispatch=submission.dispatch,
         retry=lambda: RetryPolicy.of("JOB"),

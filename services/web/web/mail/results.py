@@ -77,7 +77,8 @@ class MailTracking(Tracking[Email]):
 
 MAILS = registry.register(
     MailTracking(
-        contract=SEND_EMAIL,
+        kind=SEND_EMAIL.name,
+        service=SEND_EMAIL.service,
         model=Email,
         states=STATES,
         dispatch=sending.dispatch,

@@ -33,6 +33,7 @@ from web.messaging.inbox import (
     is_from_its_service,
     is_result,
     routing_key,
+    service_of,
 )
 from web.messaging.lifecycle import StopSignal, is_outage
 from web.messaging.models import DeadLetter
@@ -122,7 +123,7 @@ def _bury(arrival: Arrival, detail: str) -> None:
     """Store a dead letter, and tell the task's owner so."""
     dead_letters.store([_unusable(arrival.message, detail)])
     event = arrival.content
-    if isinstance(event, TaskEvent) and (engine := registry.find(event.task)):
+    if isinstance(event, TaskEvent) and (engine := registry.find(event.kind)):
         error = TaskError("ResultNotStorable", "the database refuses the result")
         failed = msgspec.structs.replace(
             event, state=TaskState.FAILURE, result=None, progress=None, error=error
@@ -139,17 +140,16 @@ def _write(batch: Sequence[Content]) -> None:
     letters = unrouted.take_back([each for each in batch if isinstance(each, DeadLetter)])
     dead_letters.store(letters)
     events = [each for each in batch if isinstance(each, TaskEvent)]
-    deaths = (dead_letters.event_of(letter) for letter in letters)
-    by_task = defaultdict(list)
-    for event in (*events, *(event for event in deaths if event)):
-        by_task[event.task].append(event)
+    events += filter(None, map(dead_letters.event_of, letters))
+    by_kind = defaultdict(list)
+    for event in events:
+        by_kind[event.kind].append(event)
     # Always in the same order: each locks rows, and two collectors must not wait in a circle.
-    for task, of_task in sorted(by_task.items()):
-        engine = registry.find(task)
+    for kind, of_kind in sorted(by_kind.items()):
+        engine = registry.find(kind)
         if engine:
-            engine.apply(of_task)
-    failed = [event for of_task in by_task.values() for event in of_task if event.error]
-    if failed:
+            engine.apply(of_kind)
+    if failed := [event for event in events if event.error]:
         dead_letters.explain(UUID(event.task_id) for event in failed)
 
 
@@ -186,7 +186,8 @@ def _decoded(message: Message) -> Content:
 
 
 def _event(message: Message) -> TaskEvent:
-    event = msgspec.json.decode(body_of(message), type=TaskEvent)
+    form = registry.form_of_events(service_of(message))
+    event = msgspec.json.decode(body_of(message), type=form)
     UUID(event.task_id)  # ours always are
     if event.routing_key != routing_key(message):
         raise MalformedMessageError(OTHER_KEY)

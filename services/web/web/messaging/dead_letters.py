@@ -110,13 +110,13 @@ def explain(task_ids: Iterable[UUID]) -> None:
     waiting = DeadLetter.objects.filter(
         task_id__in=list(task_ids), reason=REJECTED, detail=UNKNOWN_ERROR
     )
-    letters = list(waiting.only("task", "task_id"))
-    by_task = defaultdict(list)
+    letters = list(waiting.only("task", "task_id", "routing_key"))
+    by_kind = defaultdict(list)
     for letter in letters:
-        by_task[letter.task].append(letter.task_id)
+        by_kind[letter.kind].append(letter.task_id)
     errors: dict[UUID, str] = {}
-    for task, ids in by_task.items():
-        if engine := registry.find(task):
+    for kind, ids in by_kind.items():
+        if engine := registry.find(kind):
             errors |= engine.errors([task_id for task_id in ids if task_id])
     for letter in letters:
         error = errors.get(letter.task_id, "") if letter.task_id else ""
@@ -127,11 +127,12 @@ def explain(task_ids: Iterable[UUID]) -> None:
 
 def event_of(letter: DeadLetter) -> DeadLetterEvent | None:
     """Say what the death of a message means for its job or mail, if it belonged to one."""
-    if letter.task_id is None or letter.task not in TASKS:
+    if letter.task_id is None or registry.find(letter.kind) is None:
         return None
     return DeadLetterEvent(
         task_id=str(letter.task_id),
         task=letter.task,
+        of=letter.kind,
         state=TaskState.FAILURE,
         attempt=_count(letter.headers.get("retries")) + _deliveries(letter) + 1,
         worker="",
@@ -155,7 +156,7 @@ def park(message: OutboxMessage, reason: str, detail: str) -> None:
         body=bytes(message.body),
     )
     store([letter])
-    engine, event = registry.find(letter.task), event_of(letter)
+    engine, event = registry.find(letter.kind), event_of(letter)
     if engine and event:
         engine.apply([event])
 

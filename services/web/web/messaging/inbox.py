@@ -72,9 +72,13 @@ def is_from_its_service(message: Message) -> bool:
 
     What workers of an older version reported was held to its routing key by the broker.
     """
-    service = routing_key(message).partition(".")[0]
-    own = (topology.results_name(service), topology.OLD_RESULTS)
+    own = (topology.results_name(service_of(message)), topology.OLD_RESULTS)
     return message.delivery_info["exchange"] in own
+
+
+def service_of(message: Message) -> str:
+    """Of a result: the service that its routing key names."""
+    return routing_key(message).partition(".")[0]
 
 
 def routing_key(message: Message) -> str:

@@ -117,3 +117,8 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task or self.routing_key or 'message'}: {self.reason}"
+
+    @property
+    def kind(self) -> str:
+        """Of work, as ``web.tracking.registry`` knows it."""
+        return self.task

@@ -86,7 +86,7 @@ def deaths(letter: DeadLetter) -> list[dict[str, Any]]:
 
 def subject(letter: DeadLetter) -> Model | None:
     """Return the job or mail that the message belonged to, if there still is one."""
-    engine = registry.find(letter.task)
+    engine = registry.find(letter.kind)
     return engine.model._default_manager.filter(pk=letter.task_id).first() if engine else None
 
 

@@ -193,7 +193,7 @@ def _problem(letter: DeadLetter) -> str:
 
 
 def _owner(letter: DeadLetter) -> Engine[Any] | None:
-    return registry.find(letter.task) if letter.task_id else None
+    return registry.find(letter.kind) if letter.task_id else None
 
 
 def _make(letter: DeadLetter) -> str:
@@ -217,13 +217,13 @@ def _make(letter: DeadLetter) -> str:
 
 def _queue_again(letters: Sequence[DeadLetter]) -> dict[UUID | None, int]:
     """Set failed jobs and mails back to queued; return the number of runs of each so far."""
-    by_task: dict[str, list[UUID]] = defaultdict(list)
+    by_kind: dict[str, list[UUID]] = defaultdict(list)
     for letter in letters:
         if letter.task_id:
-            by_task[letter.task].append(letter.task_id)
+            by_kind[letter.kind].append(letter.task_id)
     runs: dict[UUID | None, int] = {}
-    for task, task_ids in sorted(by_task.items()):  # locks rows, in the collector's order
-        if engine := registry.find(task):
+    for kind, task_ids in sorted(by_kind.items()):  # locks rows, in the collector's order
+        if engine := registry.find(kind):
             runs |= dict(engine.replay(task_ids).items())
     return runs
 

@@ -13,7 +13,8 @@ from web.tracking.retries import RetryPolicy
 def tracking(contract: TaskContract[Any]) -> Tracking[Task]:
     """Declare the tasks of a contract."""
     return AnsweredTracking(
-        contract=contract,
+        kind=contract.name,
+        service=contract.service,
         model=Task,
         rows={"name": contract.name},
         dispatch=outbox.dispatcher(contract, lambda task: contract.decode(task.arguments)),

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -15,7 +15,6 @@ from django.db.models.functions import Now
 
 from contracts.errors import MalformedMessageError, TaskReturnedError
 from contracts.results import Progress, TaskEvent, TaskState
-from contracts.tasks import TaskContract
 from web import request_id
 from web.postgresql import clock
 from web.postgresql.clock import HAPPENED
@@ -71,7 +70,9 @@ class Tracking(Generic[Row]):
     Subclasses add what is more than a column.
 
     Args:
-        contract: the task.
+        kind: by which events find it: the name of a task in the contracts, or another that no task
+            has.
+        service: whose workers do it.
         model: the rows.
         rows: which of the model's rows, by values of their fields, if not all.
         states: the row's state after each kind of event.
@@ -88,7 +89,8 @@ class Tracking(Generic[Row]):
         explanation: how a failed row explains itself to an operator; by that field if not given.
     """
 
-    contract: TaskContract[Any]
+    kind: str
+    service: str
     model: type[Row]
     rows: Mapping[str, Any] = field(default_factory=dict)
     states: Mapping[TaskState, str] = field(default_factory=lambda: STATES)
@@ -111,6 +113,12 @@ class Tracking(Generic[Row]):
         """Say why a row has no message any more, if that is so."""
         return ""
 
+    def again(self, row: Row, event: TaskEvent, now: datetime) -> datetime | str:
+        """Return when to try again what has failed in a way that may pass, or why not to."""
+        policy = self.retry()
+        tried_long = f"it has been tried for {timedelta(seconds=policy.keep_trying_for)}"
+        return policy.next_time(event.attempt, row.queued_at, now) or tried_long
+
     def lost(self, reason: str) -> dict[str, Any]:
         """Return the values of rows that fail because of what became of their messages."""
         return {self.error: reason} if self.error else {}
@@ -131,11 +139,12 @@ class Engine(Generic[Row]):
 
     def __init__(self, tracking: Tracking[Row]) -> None:
         self._tracking = tracking
+        self.service = tracking.service
         self.model = tracking.model
         self.dispatch = tracking.dispatch
         states = tracking.states
         self._success, self._failure = states[TaskState.SUCCESS], states[TaskState.FAILURE]
-        self._queued = self.model().state
+        self._queued, self._retrying = self.model().state, states[TaskState.RETRY]
         self._final = {self._success, self._failure, states[TaskState.REVOKED]}
         self._unfinished = {*states.values(), self._queued} - self._final
 
@@ -157,7 +166,11 @@ class Engine(Generic[Row]):
             changed: dict[UUID, str] = dict(cursor.fetchall())
         tracking.applied(events, winners)
         ended = [pk for pk, state in changed.items() if state in self._final]
-        passing = {pk: winners[pk] for pk in changed if winners[pk].state == TaskState.RETRY}
+        passing = {
+            pk: winners[pk]
+            for pk, state in changed.items()
+            if winners[pk].state == TaskState.RETRY and state == self._retrying
+        }
         if passing:
             ended += self._try_again(passing)
         if ended:
@@ -253,24 +266,23 @@ class Engine(Generic[Row]):
 
     def _try_again(self, failures: Mapping[UUID, TaskEvent]) -> list[UUID]:
         """Store the messages of further attempts; let fail, and return, what gets none."""
-        tracking, policy, now = self._tracking, self._tracking.retry(), clock.now()
-        tried_long = f"it has been tried for {timedelta(seconds=policy.keep_trying_for)}"
+        tracking, now = self._tracking, clock.now()
         again: list[Row] = []
         spent: dict[str, list[UUID]] = defaultdict(list)
         unmade: dict[str, list[UUID]] = defaultdict(list)
         for row in self._rows(failures):
             event = failures[row.pk]
-            when = now if _returned(event) else policy.next_time(event.attempt, row.queued_at, now)
-            reason = tracking.unsendable(row) or ("" if when else tried_long)
-            if not reason:
-                try:
-                    with request_id.restored(event.request_id):
-                        self.dispatch(row, available_at=when)
-                except MalformedMessageError as error:
-                    unmade[f"its message cannot be made: {error}"].append(row.pk)
-                    continue
-            else:
-                spent[reason].append(row.pk)
+            when = tracking.unsendable(row) or (
+                now if _returned(event) else tracking.again(row, event, now)
+            )
+            if isinstance(when, str):
+                spent[when].append(row.pk)
+                continue
+            try:
+                with request_id.restored(event.request_id):
+                    self.dispatch(row, available_at=when)
+            except MalformedMessageError as error:
+                unmade[f"its message cannot be made: {error}"].append(row.pk)
                 continue
             for name in filter(None, ("dispatched_at", tracking.due)):
                 setattr(row, name, when)

@@ -44,6 +44,13 @@ class DeadLetterEvent(TaskEvent, frozen=True, kw_only=True):
     It ranks below the worker's own FAILURE of the same attempt, which knows the reason better.
     """
 
+    of: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Of work, which a message tells otherwise than an event."""
+        return self.of or self.task
+
 
 def phase(event: TaskEvent) -> int:
     """Order of the event within its attempt."""

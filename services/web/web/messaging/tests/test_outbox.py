@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from contracts.errors import MalformedMessageError
-from contracts.headers import require_task
+from contracts.headers import TaskBody, TaskHeaders, require
 from contracts.tasks import RUN_COMPUTATION, SEND_EMAIL, RunComputation, SendEmail
 from web.messaging import outbox
 from web.messaging.models import OutboxMessage
@@ -87,14 +87,15 @@ def test_flower_names_the_computation_and_shows_no_other_text(
     assert message.sent_event is not None
     assert message.sent_event["name"] == (shadow or "compute.run")
     assert (message.headers["task"], message.routing_key) == ("compute.run", "compute.run")
-    require_task(message.headers, msgspec.json.decode(message.body))
+    require(TaskHeaders, message.headers)
+    require(TaskBody, msgspec.json.decode(message.body))
 
 
 @pytest.mark.parametrize("shadow", ["<b>add</b>", "compute.add\n", "compute." + "a" * 200, "add"])
 def test_a_worker_refuses_any_other_text_for_flower(shadow: str) -> None:
     headers = {"id": str(uuid4()), "task": RUN_COMPUTATION.name, "shadow": shadow}
     with pytest.raises(InvalidTaskError):
-        require_task(headers, [[], {}, {}])
+        require(TaskHeaders, headers)
 
 
 @pytest.mark.django_db

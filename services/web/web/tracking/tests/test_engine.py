@@ -56,7 +56,8 @@ def work() -> Iterator[Work]:
         sent.append(count.pk)
 
     tracking = Tracking(
-        contract=SimpleNamespace(name="texts.count_words"),  # type: ignore[arg-type]
+        kind="texts.count_words",
+        service="texts",
         model=Count,
         dispatch=dispatch,
         retry=lambda: RetryPolicy(first=5, longest=600, keep_trying_for=3600),
