@@ -40,6 +40,7 @@ SETTINGS = {
     "RECONCILE_INTERVAL": "1",
     "RECONCILE_AFTER": "5",  # reports come late on a busy machine
     "COMPUTE_MODULES": "staged_computations",
+    "EXTRA_APPS": "staged_shop",
     "PYTHONPATH": str(Path(__file__).parent / "extra"),
 }
 
@@ -89,7 +90,8 @@ class Stack:
         self.reconciler = process("reconciler", says("reconciler connected"))
         self.mailer = process("mailer", says(" ready."))
         self.compute = process("compute", says(" ready."))
-        others = sorted({*SERVICES} - {"mailer", "compute"})
+        self.tasks = process("tasks", says(" ready."))
+        others = sorted({*SERVICES} - {"mailer", "compute", "tasks"})
         self.other_workers = [process(name, says(" ready.")) for name in others]
         self.flower = process("flower", lambda _: answers(f"{settings.flower_url}/healthcheck"))
 
@@ -104,7 +106,7 @@ class Stack:
     @property
     def plain(self) -> tuple[Process, ...]:
         """The processes that every test may rely on."""
-        workers = (self.mailer, self.compute, *self.other_workers)
+        workers = (self.mailer, self.compute, self.tasks, *self.other_workers)
         return self.web, self.relay, self.collector, self.reconciler, *workers
 
     def start(self) -> None:

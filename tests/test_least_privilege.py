@@ -27,7 +27,7 @@ READS = {
     # They bind them, for which RabbitMQ asks for both rights.
     **{owner: set(QUEUES) for owner in OWNERS},
     "collector": {"web.results", "web.dead"},
-    **{service: {service} for service in topology.SERVICES},
+    **{service: {topology.queue_name(service)} for service in topology.SERVICES},
 }
 # The nameless exchange leads to every queue: an operator's replay may need it.
 WRITES = {

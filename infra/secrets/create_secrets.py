@@ -16,7 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-BROKER_USERS = ("topology", "relay", "collector", "reconciler", "mailer", "compute", "flower")
+BROKER_USERS = (
+    *("topology", "relay", "collector", "reconciler"),
+    *("mailer", "compute", "tasks", "flower"),
+)
 PASSWORDS = (
     *(f"rabbitmq_{user}_password" for user in (*BROKER_USERS, "monitoring")),
     "postgres_password",

@@ -25,6 +25,7 @@ SECRETS = {
     "rabbitmq": {"rabbitmq_definitions.json"},
     "reconciler": {"broker_url", "database_url"},
     "relay": {"broker_url", "database_url"},
+    "tasks": {"broker_url", "database_url", "django_secret_key"},
     "web": {"database_url", "django_secret_key", "jwt_signing_key"},
 }
 BROKER = """

@@ -22,6 +22,7 @@ QUIET = 120.0  # seconds after which what is not done counts as lost
 CONSUMERS = {
     "mailer": "mailer",
     "compute": "compute",
+    "web.tasks": "tasks",
     "web.results": "collector",
     "web.dead": "collector",
 }

@@ -34,48 +34,17 @@ HOPELESS = (ContentTooLarge, PreconditionFailed)
 UNKNOWN_WORKER = "unknown"
 
 
-class ResultBackend(RPCBackend):
-    """Publish every state of a task as a TaskEvent: persistent, confirmed and mandatory.
+class ResultPublisher:
+    """Publishes what a worker has to tell: persistent, confirmed and mandatory.
 
     Stock ``rpc://`` publishes to the default exchange without asking whether anybody listens.
-    ``as_uri()`` stays ``rpc://``, because Celery 5.7 asks for that very string before it would
-    query the backend for results.
     """
 
     app: Celery
     _mute_until = 0.0  # no progress is published until then
 
-    def on_task_call(self, producer: Any, task_id: str) -> None:
-        """Declare nothing: the topology's owner has."""
-
-    def get_state(self, task_id: str) -> str:
-        """Claim that another worker has started the task.
-
-        Each worker asks for it when it hears of a revoked task that it does not have. Stock
-        ``rpc://`` would declare a queue to find out, and every worker would publish REVOKED.
-        """
-        return TaskState.STARTED
-
-    def store_result(
-        self,
-        task_id: str,
-        result: Any,
-        state: str,
-        traceback: str | None = None,
-        request: Any = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Publish one state of a run; returns ``result`` as Celery expects."""
-        event = task_event(task_id, result, state, request)
-        body = msgspec.json.encode(event)
-        if event.state == TaskState.PROGRESS:
-            self._publish_progress(body, event.routing_key, correlation_id=task_id)
-        else:
-            self.publish(body, event.routing_key, correlation_id=task_id)
-        return result
-
-    def _publish_progress(self, *message: Any, **properties: Any) -> None:
-        # A run is not slowed down by reports that nobody takes.
+    def publish_progress(self, *message: Any, **properties: Any) -> None:
+        """Publish what does not slow a run down if nobody takes it."""
         if time.monotonic() >= self._mute_until and not self.publish_once(*message, **properties):
             self._mute_until = time.monotonic() + MUTED_FOR
 
@@ -137,6 +106,43 @@ class ResultBackend(RPCBackend):
         return None
 
 
+class ResultBackend(ResultPublisher, RPCBackend):
+    """Publish every state of a task as a TaskEvent.
+
+    ``as_uri()`` stays ``rpc://``, because Celery 5.7 asks for that very string before it would
+    query the backend for results.
+    """
+
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Declare nothing: the topology's owner has."""
+
+    def get_state(self, task_id: str) -> str:
+        """Claim that another worker has started the task.
+
+        Each worker asks for it when it hears of a revoked task that it does not have. Stock
+        ``rpc://`` would declare a queue to find out, and every worker would publish REVOKED.
+        """
+        return TaskState.STARTED
+
+    def store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: str | None = None,
+        request: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Publish one state of a run; returns ``result`` as Celery expects."""
+        event = task_event(task_id, result, state, request)
+        body = msgspec.json.encode(event)
+        if event.state == TaskState.PROGRESS:
+            self.publish_progress(body, event.routing_key, correlation_id=task_id)
+        else:
+            self.publish(body, event.routing_key, correlation_id=task_id)
+        return result
+
+
 def _stop_if_told() -> None:
     # A worker's main process reports too, such as a run that was killed. It must hear SIGTERM.
     if threading.current_thread() is threading.main_thread():
@@ -159,7 +165,7 @@ def task_event(task_id: str, result: Any, state: str, request: Any) -> TaskEvent
         started_at=now if state == TaskState.STARTED else _field(request, "started_at", None),
         request_id=_field(request, "request_id", ""),
         result=result if state == TaskState.SUCCESS else None,
-        error=_error(result) if isinstance(result, BaseException) else None,
+        error=task_error(result) if isinstance(result, BaseException) else None,
         progress=Progress(**result) if state == TaskState.PROGRESS else None,
     )
 
@@ -178,7 +184,8 @@ def _field(request: Any, name: str, default: Any) -> Any:
     return default if value is None else value
 
 
-def _error(error: BaseException) -> TaskError:
+def task_error(error: BaseException) -> TaskError:
+    """Put an error into words for the client."""
     if isinstance(error, PermanentError):
         return TaskError(error.kind, error.message)
     if isinstance(error, TimeLimitExceeded):

@@ -33,6 +33,7 @@ class AnsweringRequest(Request):
     _context: Any  # the stubs do not know of it
     headers_type: type = TaskHeaders
     body_type: type = TaskBody
+    answers: Any = (PermanentError,)  # errors that are final answers
 
     def __init__(self, message: Any, **options: Any) -> None:
         # What Celery would find out in the pool, where it acknowledges the message all the same
@@ -66,9 +67,9 @@ class AnsweringRequest(Request):
         task_ready(self)  # now: until web has the answer, the worker reports the task as held
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
-        """Acknowledge a PermanentError; leave every unforeseen failure to the dead letters."""
+        """Acknowledge a final answer; leave every unforeseen failure to the dead letters."""
         error = exc_info.exception
-        if isinstance(getattr(error, "exc", error), PermanentError):
+        if isinstance(getattr(error, "exc", error), self.answers):
             self.acknowledge()  # after which Celery's own rejection has no effect
         try:
             return super().on_failure(exc_info, *args, **kwargs)

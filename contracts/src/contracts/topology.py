@@ -11,7 +11,10 @@ from kombu.transport.base import StdChannel
 
 from contracts.errors import MissingTopologyError, TopologyError
 
-SERVICES = ("mailer", "compute")
+# Web's own tasks are named after its apps, and so their routing keys need a word before them.
+WEB_TASKS = "web.tasks"
+QUEUE_NAMES = {"mailer": "mailer", "compute": "compute", "tasks": WEB_TASKS}
+SERVICES = tuple(QUEUE_NAMES)
 
 UNROUTED = Exchange("warren.unrouted", type="fanout", durable=True)
 TASKS = Exchange(
@@ -43,7 +46,7 @@ def results_exchange(service: str) -> Exchange:
 
 def queue_name(service: str) -> str:
     """Name of the queue from which a service's workers take their tasks."""
-    return service
+    return QUEUE_NAMES.get(service, service)
 
 
 def _quorum(delivery_limit: int) -> dict[str, object]:
@@ -60,11 +63,11 @@ def _dead_lettering() -> dict[str, object]:
 
 
 def task_queue(service: str) -> Queue:
-    """Queue of a service's tasks: every routing key that begins with the service's name."""
+    """Queue of a service's tasks: every routing key that begins with the queue's name."""
     return Queue(
         queue_name(service),
         TASKS,
-        routing_key=f"{service}.#",
+        routing_key=f"{queue_name(service)}.#",
         durable=True,
         queue_arguments=_quorum(TASK_DELIVERY_LIMIT) | _dead_lettering(),
     )

@@ -63,6 +63,12 @@ JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
 # KiB of a job's arguments, and of its result: both lie in the database, the broker and in memory.
 # The proxy takes bodies of up to 4 MiB.
 JOB_SIZE_LIMIT = env.integer("JOB_SIZE_LIMIT", default=256, minimum=16, maximum=4096)
+# Seconds after which a run of web's own tasks is told to end, and is ended, unless the task says
+# otherwise; the broker leaves a message with its worker for two hours.
+TASK_SOFT_TIME_LIMIT = env.integer("TASK_SOFT_TIME_LIMIT", default=600, minimum=1, maximum=6600)
+TASK_TIME_LIMIT = env.integer("TASK_TIME_LIMIT", default=660, minimum=1, maximum=6600)
+# Runs after which a process of their workers is replaced: what libraries leak goes with it.
+TASK_RUNS_PER_PROCESS = env.integer("TASK_RUNS_PER_PROCESS", default=1_000, minimum=1)
 # Seconds after which a relay that claimed a message counts as dead.
 OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=20)
 # Seconds between two looks of the reconciler, and for which a task has to be nowhere until it is
@@ -104,6 +110,8 @@ THROTTLE_SIGN_IN_FAILURES_ADDRESS = read_rate(
 # Verification mails to one address.
 VERIFICATION_MAIL_RATE = read_rate("VERIFICATION_MAIL_RATE", Rate(2, seconds=60))
 VERIFICATION_MAIL_DAILY_RATE = read_rate("VERIFICATION_MAIL_DAILY_RATE", Rate(20, seconds=86_400))
+# Apps of one's own, by their Python paths: where they are found, PYTHONPATH says.
+EXTRA_APPS = [app for app in env.items("EXTRA_APPS", example="shop", default="") if app]
 env.check()
 
 INSTALLED_APPS = [
@@ -125,6 +133,7 @@ INSTALLED_APPS = [
     "web.messaging",
     "web.tasks",
     "web.ops",
+    *EXTRA_APPS,
 ]
 MIDDLEWARE = [
     "web.request_id.RequestIdMiddleware",

@@ -35,7 +35,7 @@ def cancel(owner: User, job_id: UUID) -> Job:
         job.finished_at = clock.now()
         job.save(update_fields=["state", "cancelled_by_user", "finished_at"])
         if not outbox.withdraw(job.id):
-            _revoke([job.id])
+            outbox.revoke([job.id])
         waiting.tell_after_commit([job.id])
     return job
 
@@ -49,9 +49,4 @@ def insist(running: Sequence[UUID]) -> None:
     jobs = Job.objects.filter(pk__in=running, cancelled_by_user=True)
     cancelled = list(jobs.values_list("pk", flat=True))
     if cancelled:
-        _revoke(cancelled)
-
-
-def _revoke(job_ids: Sequence[UUID]) -> None:
-    ids = [str(job_id) for job_id in job_ids]
-    outbox.broadcast("revoke", {"task_id": ids, "terminate": True, "signal": "SIGTERM"})
+        outbox.revoke(cancelled)

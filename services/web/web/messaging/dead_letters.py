@@ -134,7 +134,9 @@ def event_of(letter: DeadLetter) -> DeadLetterEvent | None:
         task=letter.task,
         of=letter.kind,
         state=TaskState.FAILURE,
-        attempt=_count(letter.headers.get("retries")) + _deliveries(letter) + 1,
+        attempt=_count(letter.headers.get("runs", letter.headers.get("retries")))
+        + _deliveries(letter)
+        + 1,
         worker="",
         at=datetime.now(UTC),
         error=TaskError("DeadLetter", f"{letter.reason}: {letter.detail}"),
@@ -209,7 +211,8 @@ def _decode(corpse: Corpse) -> None:
     arguments = msgspec.json.decode(corpse.body)
     if not isinstance(task, str) or "id" not in corpse.headers:
         raise MalformedMessageError("it is no task message: the headers task and id are missing")
-    if task not in TASKS:
+    own = corpse.routing_key.startswith(f"{topology.WEB_TASKS}.")
+    if not own and task not in TASKS:
         raise MalformedMessageError(f"there is no task {task[:100]!r}")
     if _task_id(corpse.headers) is None:
         raise MalformedMessageError("the task's id is no UUID")
@@ -217,7 +220,8 @@ def _decode(corpse: Corpse) -> None:
         raise MalformedMessageError("the body is not [args, kwargs, embed]")
     if not isinstance(arguments[1], dict):
         raise MalformedMessageError("the keyword arguments are not an object")
-    TASKS[task].decode(arguments[1])
+    if not own:
+        TASKS[task].decode(arguments[1])
 
 
 def _deliveries(letter: DeadLetter) -> int:

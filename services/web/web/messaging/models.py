@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from contracts import topology
+
 
 class OutboxMessage(models.Model):
     """A message that belongs to a committed transaction and is not yet confirmed by the broker.
@@ -121,4 +123,5 @@ class DeadLetter(models.Model):
     @property
     def kind(self) -> str:
         """Of work, as ``web.tracking.registry`` knows it."""
-        return self.task
+        own = self.routing_key.startswith(f"{topology.WEB_TASKS}.")
+        return "tasks" if own else self.task

@@ -18,6 +18,11 @@ from web.messaging.publisher_app import CONTROL, app
 from web.postgresql.wakeup import OUTBOX_CHANNEL, wake_after_commit
 
 P = TypeVar("P", bound=Payload)
+PROPERTIES = {
+    "content_type": "application/json",
+    "content_encoding": "utf-8",
+    "delivery_mode": 2,
+}
 LONGEST_PAUSE = 15  # seconds; what was wrong may have been mended at any time
 
 
@@ -63,16 +68,39 @@ def send(
         create_sent_event=True,
         origin="web",
     )
-    _store(
+    store(
         task_id=task_id,
         exchange=topology.TASKS.name,
         routing_key=contract.name,
         headers=message.headers | {"request_id": request_id.current()},
-        properties=_properties(message.properties),
+        properties=message.properties,
         body=msgspec.json.encode(message.body),
         sent_event=message.sent_event | {"name": shadow or contract.name},
         available_at=available_at,
     )
+
+
+def store(
+    *, properties: dict[str, Any], available_at: datetime | None = None, **fields: Any
+) -> None:
+    """Store a message in the caller's transaction.
+
+    Args:
+        properties: of AMQP, besides those that all messages have.
+        available_at: when the relay may publish it; at once if None.
+        fields: of ``OutboxMessage``.
+
+    Raises OutsideTransactionError.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise OutsideTransactionError(
+            "outbox.send() belongs into the transaction that stores the data: "
+            "wrap both in transaction.atomic()."
+        )
+    due = {"due_at": available_at} if available_at else {}
+    OutboxMessage.objects.create(properties=properties | PROPERTIES, **fields, **due)
+    if not available_at:
+        wake_after_commit(OUTBOX_CHANNEL)
 
 
 def dispatcher(contract: TaskContract[P], payload: Callable[[Any], P]) -> Callable[..., None]:
@@ -97,15 +125,21 @@ def broadcast(command: str, arguments: dict[str, Any]) -> None:
         "pattern": None,
         "matcher": None,
     }
-    _store(
+    store(
         task_id=None,
         exchange=CONTROL.name,
         routing_key="",
         headers={"clock": 0, "expires": 0},
-        properties=_properties({}),
+        properties={},
         body=msgspec.json.encode(body),
         mandatory=False,
     )
+
+
+def revoke(task_ids: Sequence[UUID]) -> None:
+    """Tell all workers not to begin tasks, and to end them where they run."""
+    ids = [str(task_id) for task_id in task_ids]
+    broadcast("revoke", {"task_id": ids, "terminate": True, "signal": "SIGTERM"})
 
 
 def withdraw(task_id: UUID) -> bool:
@@ -178,24 +212,5 @@ def pause(refusals: int) -> timedelta:
 
 def is_task(exchange: str, routing_key: str) -> bool:
     """Whether it is a task for one of our workers: its queue can be missing only for a while."""
-    return exchange == topology.TASKS.name and routing_key in TASKS
-
-
-def _properties(properties: dict[str, Any]) -> dict[str, Any]:
-    return properties | {
-        "content_type": "application/json",
-        "content_encoding": "utf-8",
-        "delivery_mode": 2,
-    }
-
-
-def _store(*, available_at: datetime | None = None, **fields: Any) -> None:
-    if not transaction.get_connection().in_atomic_block:
-        raise OutsideTransactionError(
-            "outbox.send() belongs into the transaction that stores the data: "
-            "wrap both in transaction.atomic()."
-        )
-    due = {"due_at": available_at} if available_at else {}
-    OutboxMessage.objects.create(**fields, **due)
-    if not available_at:
-        wake_after_commit(OUTBOX_CHANNEL)
+    ours = routing_key in TASKS or routing_key.startswith(f"{topology.WEB_TASKS}.")
+    return exchange == topology.TASKS.name and ours

@@ -8,7 +8,7 @@ from contracts import topology, wire
 from contracts.worker import BROKER
 
 wire.read_anything()
-app = Celery("web", set_as_current=False)
+app = Celery("web", set_as_current=False, fixups=[])
 app.conf.update(
     BROKER
     | {

@@ -59,6 +59,8 @@ def shown_body(letter: DeadLetter) -> str:
     arguments = shown_arguments(letter)
     if arguments is not None:
         return pretty(arguments)
+    if letter.kind != letter.task and letter.body:
+        return "those of a task of web's own: its row shows what may be seen"
     if not letter.body and letter.state != DeadLetter.State.WAITING:
         return "erased when it was dealt with"
     return f"{len(letter.body)} bytes that are no message of a known task"

@@ -46,7 +46,8 @@ RESEND = """
     SELECT letter.task_id, plan.exchange, plan.routing_key,
         (SELECT COALESCE(jsonb_object_agg(key, value), '{}') FROM jsonb_each(letter.headers)
          WHERE key NOT LIKE 'x-%%')
-            || jsonb_strip_nulls(jsonb_build_object('retries', plan.runs)),
+            || jsonb_strip_nulls(jsonb_build_object(
+                CASE WHEN letter.headers ? 'runs' THEN 'runs' ELSE 'retries' END, plan.runs)),
         letter.properties, letter.body, true, 0, ''
     FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::int[])
         AS plan (id, exchange, routing_key, runs)

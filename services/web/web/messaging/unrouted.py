@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import structlog
 from django.db.models.functions import Now
 
+from contracts import topology
 from web.messaging import outbox
 from web.messaging.dead_letters import UNROUTED
 from web.messaging.models import DeadLetter, OutboxMessage
@@ -40,7 +41,7 @@ def _will_be_wanted(letter: DeadLetter) -> bool:
     return (
         letter.reason == UNROUTED
         and letter.task_id is not None
-        and letter.task == letter.routing_key
+        and letter.routing_key in (letter.task, f"{topology.WEB_TASKS}.{letter.task}")
         and outbox.is_task(letter.exchange, letter.routing_key)
     )
 

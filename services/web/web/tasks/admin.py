@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from contracts.tasks import TASKS
 from web.messaging.admin import TaskAdmin
+from web.tasks.messages import StoredMessage
 from web.tasks.models import Task
 
 
@@ -16,11 +17,13 @@ class PlainTaskAdmin(TaskAdmin):
     list_filter = ["state", "name"]
     list_select_related = ["owner"]
     search_fields = ["id", "owner__email"]
-    exclude = ["arguments"]
+    exclude = ["arguments", "message"]
     readonly_fields = ["shown_arguments", *TaskAdmin.readonly_fields]
 
     @admin.display(description="arguments")
     def shown_arguments(self, task: Task) -> str:
         """Hide what Flower may not show either."""
+        if task.message:
+            return str(StoredMessage.of(task.message).headers["kwargsrepr"])
         contract = TASKS.get(task.name)
         return contract.shown_arguments(task.arguments) if contract else "…"

@@ -1,4 +1,4 @@
-"""Tasks without a table of their own."""
+"""Tasks without a table of their own, and web's Celery application."""
 
 from django.apps import AppConfig
 
@@ -10,8 +10,10 @@ class TasksConfig(AppConfig):
     label = "tasks"
 
     def ready(self) -> None:
-        """Ask for the results of all tasks that no other app asks for."""
+        """Find all ``tasks.py``, and take the results of what no other app asks for."""
         from web.tasks import results
+        from web.tasks.application import app
         from web.tracking import registry
 
         registry.register_rest(results.tracking)
+        app.autodiscover_tasks(force=True)

@@ -1,5 +1,7 @@
 """One row for each task that has no table of its own."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
@@ -7,17 +9,36 @@ from web.postgresql.exact_json import ExactJSONField
 from web.tracking.models import AnsweredTask
 from web.tracking.waiting import watch
 
+SERVICE = "tasks"  # whose workers run web's own tasks
+
 
 class Task(AnsweredTask):
-    """A task of any contract: what it was asked, and what it has answered.
+    """A task of any contract, or of web's own: what it was asked, and what it has answered.
 
-    ``arguments`` may hold secrets, and are shown as the contract allows.
+    Its arguments may hold secrets, and are shown as its declaration allows. A contract's are in
+    ``arguments``, those of web's own task in ``message``; without a message it has not been sent:
+    another task has to end before.
     """
 
-    name = models.TextField(help_text="Of its contract, such as compute.run.")
-    arguments = ExactJSONField()
+    name = models.TextField(help_text="Such as compute.run, or shop.tasks.add.")
+    service = models.TextField(default="", help_text="Whose workers run it.")
+    arguments = ExactJSONField(null=True)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+"
+    )
+    message = models.BinaryField(null=True)
+    ignore_result = models.BooleanField(default=False)
+    group_id = models.UUIDField(null=True)
+    group_index = models.PositiveIntegerField(null=True)
+    parent_id = models.UUIDField(null=True)
+    children = ExactJSONField(null=True)
+    exception = ExactJSONField(null=True, help_text="As Celery serializes it.")
+    traceback = models.TextField(blank=True, default="")
+    custom_state = models.TextField(blank=True, default="")
+    meta = ExactJSONField(null=True, help_text="What a run has said of itself with update_state.")
+    updates = models.PositiveIntegerField(default=0, help_text="How often it has.")
+    revoked_from = models.PositiveIntegerField(
+        null=True, help_text="The first run that must not be."
     )
 
     class Meta:
@@ -30,7 +51,13 @@ class Task(AnsweredTask):
                 name="task_unfinished",
                 condition=models.Q(state__in=["queued", "running"]),
             ),
+            models.Index(
+                fields=["group_id"], name="task_group", condition=models.Q(group_id__isnull=False)
+            ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.id}"
 
     def wait(self, seconds: float) -> "Task":
         """Return the task as it is when it has ended, or after so many seconds.
@@ -39,5 +66,16 @@ class Task(AnsweredTask):
         """
         return watch.wait(self, seconds)
 
+
+class TaskGroup(models.Model):
+    """A group of tasks that is saved, or the header of a chord that is not complete."""
+
+    id = models.UUIDField(primary_key=True)
+    chord_size = models.PositiveIntegerField(
+        null=True, help_text="Of how many tasks the body waits for."
+    )
+    saved: Any = ExactJSONField(null=True, help_text="What Celery restores it from.")
+    created_at = models.DateTimeField(db_default=models.functions.Now())
+
     def __str__(self) -> str:
-        return f"{self.name} {self.id}"
+        return f"group {self.id}"

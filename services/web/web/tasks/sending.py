@@ -23,7 +23,12 @@ def send(contract: TaskContract[P], payload: P, *, owner: "User | None" = None) 
     Raises OutsideTransactionError, and MalformedMessageError for a payload against its contract;
     nothing is stored then.
     """
-    task = Task(name=contract.name, arguments=contract.encode(payload), owner=owner)
+    task = Task(
+        name=contract.name,
+        service=contract.service,
+        arguments=contract.encode(payload),
+        owner=owner,
+    )
     outbox.send(contract, payload, task_id=task.pk)  # first: it refuses what cannot be sent
     task.save(force_insert=True)
     return task

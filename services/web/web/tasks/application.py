@@ -1,0 +1,221 @@
+"""Web's Celery application, which stores in the outbox whatever is sent with it.
+
+``@shared_task``, ``delay()``, ``apply_async()``, signatures, chains, groups and chords are Celery's
+own: all of them end in ``send_task``. See docs/adding-a-task.md.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import Celery, maybe_signature
+from celery.utils import uuid
+from celery.utils.functional import maybe_list
+from celery.utils.time import maybe_make_aware
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+
+from contracts import topology
+from contracts.pauses import Pauses
+from contracts.settings import Environment
+from contracts.tasks import TASKS
+from contracts.worker import WorkerSettings, create_app
+from web.messaging.lifecycle import is_outage
+from web.postgresql.pool import give_back
+from web.tasks import storing
+from web.tasks.capture import Capture, RefusedError
+from web.tasks.events import Again
+from web.tasks.execution import WebTask
+from web.tasks.models import SERVICE
+
+LONGEST_PAUSE = 5.0  # seconds between two attempts of a worker to store a task
+CONCURRENCY = 2
+HIDDEN = "…"
+
+
+_Celery: Any = Celery  # the stubs do not know the half of it
+
+
+class OutboxCelery(_Celery):
+    """Publishes nothing: takes messages down, and stores them with their rows."""
+
+    is_worker = False
+
+    @contextmanager
+    def producer_or_acquire(self, producer: Any = None) -> Iterator[Any]:
+        """Hand out what takes messages down; a group asks for one around all of its tasks.
+
+        They are stored together or not at all.
+        """
+        if producer or self.conf.task_always_eager:
+            yield producer or Capture()
+        else:
+            with transaction.atomic():
+                yield Capture()
+
+    def send_task(
+        self,
+        name: str,
+        args: Any = None,
+        kwargs: Any = None,
+        countdown: float | None = None,
+        eta: datetime | str | None = None,
+        task_id: str | None = None,
+        producer: Any = None,
+        connection: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Store a task, in the caller's transaction or in one of its own.
+
+        Of Celery's options ``producer``, ``connection`` and ``retry`` have no meaning here: nothing
+        waits for the broker. ``countdown`` and ``eta`` are the outbox's to keep.
+
+        Raises RefusedError for what Warren's tasks do not have.
+        """
+        if name in TASKS:
+            raise RefusedError(f"{name} is a contract's task: use web.tasks.sending.send")
+        # Celery would report no state of an ignored run, not even that it is to be retried.
+        ignored = bool(options.pop("ignore_result", False))
+        capture, options = Capture(), options | self._shown(name, args, kwargs, options)
+        if not options.get("routing_key") and options.get("queue") in (None, topology.WEB_TASKS):
+            options["routing_key"] = f"{topology.WEB_TASKS}.{name}"
+        if link := options.get("link"):
+            options["link"] = _with_ids(link)
+        result = super().send_task(
+            name,
+            args,
+            kwargs,
+            task_id=task_id,
+            producer=capture,
+            **options | {"retry": False, "event_dispatcher": capture, "ignore_result": False},
+        )
+        result.ignored = ignored
+        self._keep(capture, self._due(countdown, eta), ignored)
+        return result
+
+    def _keep(self, capture: Capture, due: datetime | timedelta | None, ignored: bool) -> None:
+        """Store a message; of a retry, give it to the run, which sends it home with its state.
+
+        What the run stored itself would be undone by the very exception that asks for the retry, if
+        that is raised inside of a transaction.
+        """
+        message, parent = capture.message(), self.current_worker_task
+        request = parent.request if parent else None
+        if request and request.id == message.headers["id"]:
+            if message.headers["retries"] != request.retries + 1:
+                raise RefusedError(f"task_id={request.id}: that is the task which runs here")
+            wait = due - datetime.now(due.tzinfo) if isinstance(due, datetime) else due
+            seconds = max(0.0, wait.total_seconds()) if wait else 0.0
+            request.update(again=Again(message=message, seconds=seconds))
+            return
+        keep = _store_patiently if request else storing.store
+        keep(message, due=due, ignore_result=ignored, has_followers=capture.has_followers)
+
+    def _due(
+        self, countdown: float | None, eta: datetime | str | None
+    ) -> datetime | timedelta | None:
+        if countdown:
+            return timedelta(seconds=countdown)
+        if isinstance(eta, str):
+            eta = datetime.fromisoformat(eta)
+        return maybe_make_aware(eta, tz=self.timezone) if eta else None
+
+    def _shown(
+        self, name: str, args: Any, kwargs: Any, options: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """Describe the arguments for Flower and logs: those that the task shows."""
+        known = {"argsrepr", "kwargsrepr"} & {*options}
+        described = {"argsrepr": "()", "kwargsrepr": self._described(name, args, kwargs)}
+        return {key: text for key, text in described.items() if key not in known}
+
+    def _described(self, name: str, args: Any, kwargs: Any) -> str:
+        task: Any = self.tasks.get(name)
+        shown = getattr(task, "shown", ())
+        try:
+            bound = inspect.signature(task.run).bind_partial(*(args or ()), **(kwargs or {}))
+        except (TypeError, ValueError, AttributeError):  # of a task that this process has not
+            return HIDDEN
+        arguments = {key: value for key, value in bound.arguments.items() if key != "self"}
+        return repr({key: arguments[key] if key in shown else HIDDEN for key in arguments})[:1024]
+
+    def _task_from_fun(self, fun: Any, name: str | None = None, **options: Any) -> Any:
+        """Register a task. Raises ImproperlyConfigured for a name that is taken."""
+        name = name or self.gen_task_name(fun.__name__, fun.__module__)
+        if name in TASKS or name == SERVICE:
+            raise ImproperlyConfigured(f"{name} is the name of a contract's task")
+        for option in ("acks_late", "reject_on_worker_lost"):
+            if options.get(option) is False:
+                raise ImproperlyConfigured(f"{name}: {option}=False would lose it with its worker")
+        options |= _both_limits(options)
+        if name in self._tasks and _place(self._tasks[name].run) != _place(fun):
+            places = f"{_place(self._tasks[name].run)} and {_place(fun)}"
+            raise ImproperlyConfigured(f"two tasks are called {name}: {places}")
+        return super()._task_from_fun(fun, name=name, **options)
+
+
+def _both_limits(options: Mapping[str, Any]) -> dict[str, float]:
+    """Add the limit that a task does not set to the one that it does: the default may not fit."""
+    soft, hard = (options.get(name) for name in ("soft_time_limit", "time_limit"))
+    grace = settings.TASK_TIME_LIMIT - settings.TASK_SOFT_TIME_LIMIT
+    if soft and not hard:
+        return {"time_limit": soft + grace}
+    return {"soft_time_limit": hard} if hard and not soft else {}
+
+
+def _place(function: Any) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _with_ids(link: Any) -> list[Any]:
+    """Give callbacks their ids now: a run that is repeated then sends the same ones again."""
+    signatures: list[Any] = [maybe_signature(each) for each in maybe_list(link) or ()]
+    callbacks = [signature.clone() for signature in signatures]
+    for callback in callbacks:
+        if not callback.get("subtask_type"):
+            callback.options.setdefault("task_id", uuid())
+    return callbacks
+
+
+def _store_patiently(message: Any, **options: Any) -> None:
+    """Store a task from within a run, for as long as it takes.
+
+    Celery would take a callback that cannot be stored for a failure of the run, which has ended
+    well. Inside of a transaction of the run's own nothing can be tried again.
+    """
+    pauses = Pauses(LONGEST_PAUSE)
+    while True:
+        try:
+            storing.store(message, **options)
+        except Exception as error:
+            if not is_outage(error) or storing.in_transaction():
+                raise
+            give_back()
+            pauses.take(lambda: None)
+        else:
+            return
+
+
+def _make(name: str) -> OutboxCelery:
+    return OutboxCelery(
+        name, task_cls=WebTask, control="web.tasks.control:OutboxControl", set_as_current=True
+    )
+
+
+app: Any = create_app(
+    SERVICE,
+    WorkerSettings.read(Environment(), concurrency=CONCURRENCY),
+    make=_make,
+    result_backend="web.tasks.backend:TaskBackend",
+    task_default_routing_key=f"{topology.WEB_TASKS}.unnamed",
+    task_send_sent_event=True,  # taken down, and sent by the relay after the confirm
+    # No run may outlast the time for which the broker leaves a message with its worker.
+    task_soft_time_limit=settings.TASK_SOFT_TIME_LIMIT,
+    task_time_limit=settings.TASK_TIME_LIMIT,
+    worker_max_tasks_per_child=settings.TASK_RUNS_PER_PROCESS,  # libraries leak
+    timezone=settings.TIME_ZONE,  # of an eta that has none
+)
+# Threads other than the one that made it see the default only.
+app.set_default()

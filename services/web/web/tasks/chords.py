@@ -1,0 +1,117 @@
+"""Chords: the body is sent with the last result of the header, in the same transaction.
+
+Nobody polls. Of two collectors with a last result each, the second one to lock the chord sees both.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import current_app, maybe_signature
+from django.db import transaction
+from django.db.models import QuerySet
+from kombu.utils.json import dumps, loads
+
+from web.messaging import dead_letters
+from web.messaging.lifecycle import is_outage
+from web.postgresql import clock
+from web.tasks.messages import StoredMessage
+from web.tasks.models import Task, TaskGroup
+from web.tasks.storing import following, planned
+
+log = structlog.get_logger("web.tasks")
+CHORD_ERROR = {"exc_type": "ChordError", "exc_module": "celery.exceptions"}
+FAILED = (Task.State.FAILED, Task.State.CANCELLED)
+
+
+def go_on(ended: Sequence[UUID]) -> list[UUID]:
+    """Do what follows from the end of tasks, within their transaction.
+
+    Whatever can begin only after one that has failed fails too, and is returned.
+    """
+    rows = Task.objects.filter(pk__in=ended)
+    failed: list[UUID] = []
+    for row in rows.filter(state__in=FAILED, message__isnull=False).order_by("pk"):
+        failed += _fail_following(row)
+    groups = rows.exclude(group_id=None).values("group_id")
+    waiting = TaskGroup.objects.filter(pk__in=groups, chord_size__isnull=False)
+    for chord in waiting.select_for_update().order_by("pk"):
+        failed += _look_at(chord)
+    return failed
+
+
+def _look_at(chord: TaskGroup) -> list[UUID]:
+    members = Task.objects.filter(group_id=chord.pk).order_by("group_index")
+    states = Counter(members.values_list("state", flat=True).order_by())
+    if any(states[state] for state in FAILED):
+        _close(chord)  # with the member that failed, its body has
+    elif states[Task.State.SUCCEEDED] == chord.chord_size:
+        _close(chord)
+        return _send_body(members)
+    return []
+
+
+def _send_body(members: QuerySet[Task]) -> list[UUID]:
+    first = members.values_list("pk", "message").first()
+    if first is None:
+        return []
+    body = StoredMessage.of(first[1]).options["chord"]
+    results = [loads(dumps(result)) for result in members.values_list("result", flat=True)]
+    try:
+        with transaction.atomic():
+            sent: Any = maybe_signature(body, app=current_app)
+            sent.apply_async((results,))
+    except Exception as error:
+        if is_outage(error):
+            raise
+        log.exception("the body of a chord cannot be sent", member=str(first[0]))
+        reason = f"it cannot be sent: {dead_letters.words(error)}"
+        return _fail([each.id for each in planned(body)], _chord_error(reason))
+    return []
+
+
+def _close(chord: TaskGroup) -> None:
+    chord.chord_size = None
+    chord.save(update_fields=["chord_size"])
+
+
+def _fail_following(row: Task) -> list[UUID]:
+    after: dict[bool, list[UUID]] = {True: [], False: []}
+    for each in following(StoredMessage.of(row.message)):
+        after[each.in_body].append(each.id)
+    failed = []
+    if after[False]:
+        failed += _fail(
+            after[False],
+            {
+                "state": row.state,
+                "error_type": row.error_type,
+                "error_message": row.error_message,
+                "exception": row.exception,
+            },
+        )
+    if after[True]:
+        why = f"{row.error_type}({row.error_message!r})" if row.error_type else row.state
+        failed += _fail(after[True], _chord_error(f"Dependency {row.pk} raised {why}"))
+    return failed
+
+
+def _chord_error(reason: str) -> dict[str, Any]:
+    return {
+        "error_type": "ChordError",
+        "error_message": reason,
+        "exception": CHORD_ERROR | {"exc_message": [reason]},
+    }
+
+
+def _fail(ids: Sequence[UUID], values: dict[str, Any]) -> list[UUID]:
+    """Let those fail that nobody has sent, and now nobody will."""
+    waiting = Task.objects.select_for_update().filter(
+        pk__in=ids, message__isnull=True, state=Task.State.QUEUED
+    )
+    failing = list(waiting.order_by("pk").values_list("pk", flat=True))
+    values = {"state": Task.State.FAILED, "finished_at": clock.now()} | values
+    Task.objects.filter(pk__in=failing).update(**values)
+    return failing

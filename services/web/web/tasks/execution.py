@@ -1,0 +1,140 @@
+"""A task of web's: how it is called, and how a worker runs it."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from asgiref.sync import sync_to_async
+from celery import states
+from celery.contrib.django.task import DjangoTask
+from celery.exceptions import Ignore, Retry
+from django.conf import settings
+
+from contracts.backend import attempt
+from contracts.errors import PermanentError, result_too_large
+from contracts.execution import AnsweringRequest
+from contracts.headers import TaskBody, TaskHeaders
+from contracts.processes import at_work
+from web.tasks.capture import RefusedError, encoded
+from web.tasks.events import check_depth
+
+log = structlog.get_logger("warren.task")
+
+
+class WebTaskHeaders(TaskHeaders, frozen=True):
+    """What OutboxCelery sends: groups and own headers too, but no start in the future."""
+
+    runs: int = 0
+    group: str | None = None  # type: ignore[assignment]  # wider
+    group_index: int | None = None
+    shadow: str | None = None
+    stamped_headers: list[str] | None = None  # type: ignore[assignment]
+
+
+class WebTaskBody(TaskBody, array_like=True, frozen=True):
+    """Arguments, and what follows from the task."""
+
+    options: dict[str, Any]
+
+
+class WebRequest(AnsweringRequest):
+    """A message of which an error that the task has foreseen is as good an answer as any."""
+
+    headers_type = WebTaskHeaders
+    body_type = WebTaskBody
+
+    @property
+    def answers(self) -> tuple[type[Exception], ...]:
+        """Which errors are final answers: those that the task says it throws."""
+        return (PermanentError, *self.task.throws)
+
+
+_Task: Any = DjangoTask  # the stubs know another
+
+
+class WebTask(_Task):
+    """The class of every ``@shared_task``: arguments are hidden, unless ``shown`` names them.
+
+    Its message is stored with the caller's transaction. Time limits hold for the function alone.
+    """
+
+    abstract = True
+    Request = WebRequest
+    shown: frozenset[str] | tuple[str, ...] = ()  # arguments that Flower and logs may show
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function: as a plain call, or as the run that this process has in hand."""
+        request = self.request
+        if request.called_directly or getattr(request, "is_at_work", False):
+            return super().__call__(*args, **kwargs)
+        request.update(is_at_work=True, started_at=datetime.now(UTC))
+        with structlog.contextvars.bound_contextvars(
+            request_id=getattr(request, "request_id", None) or "",
+            task=self.name,
+            task_id=request.id,
+            attempt=attempt(request),
+        ):
+            return self._work(args, kwargs)
+
+    def _work(self, args: Any, kwargs: Any) -> Any:
+        started = time.monotonic()
+        try:
+            with at_work():
+                result = self.run(*args, **kwargs)
+            self.request.encoded_result = _checked(result)
+        except Retry as error:
+            _log("task to be tried again", started, reason=type(error.exc).__name__)
+            raise
+        except Ignore as error:
+            # Without an answer it would count as lost. One that the run has given itself stays.
+            self.backend.store_result(self.request.id, error, states.REVOKED, request=self.request)
+            raise
+        except Exception as error:
+            _log("task failed", started, error=type(error).__name__)
+            raise
+        _log("task done", started)
+        return result
+
+    def delay_on_commit(self, *args: Any, **kwargs: Any) -> Any:
+        """Do as ``delay``, which belongs to the transaction: after it, a crash could come first."""
+        return self.delay(*args, **kwargs)
+
+    def apply_async_on_commit(self, *args: Any, **kwargs: Any) -> Any:
+        """Do as ``apply_async``."""
+        return self.apply_async(*args, **kwargs)
+
+    async def adelay(self, *args: Any, **kwargs: Any) -> Any:
+        """Do as ``delay``, in a coroutine."""
+        return await self.aapply_async(args, kwargs)
+
+    async def aapply_async(self, *args: Any, **kwargs: Any) -> Any:
+        """Do as ``apply_async``, in a coroutine."""
+        return await sync_to_async(self.apply_async)(*args, **kwargs)
+
+    def retry(self, *args: Any, throw: bool = True, **options: Any) -> Any:
+        """Ask for another run, by raising Retry. Raises RefusedError for ``throw=False``."""
+        if not throw and not self.request.called_directly:
+            raise RefusedError("retry(throw=False): the run would end well, and so not run again")
+        return super().retry(*args, throw=throw, **options)
+
+    def replace(self, sig: Any) -> Any:
+        """Refuse: raises RefusedError."""
+        raise RefusedError("replace(): a task keeps its id and its row; return a result, or chain")
+
+    def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
+        """Refuse: raises RefusedError."""
+        raise RefusedError("add_to_chord(): a chord's size is fixed when it is sent")
+
+
+def _checked(result: Any) -> str:
+    """Encode a result. Raises what makes an answer of it that it cannot be stored."""
+    document = encoded(result)
+    if len(document) > settings.JOB_SIZE_LIMIT * 1024:
+        raise result_too_large(settings.JOB_SIZE_LIMIT)
+    check_depth(document)
+    return document
+
+
+def _log(event: str, started: float, **fields: Any) -> None:
+    log.info(event, seconds=round(time.monotonic() - started, 3), **fields)

@@ -1,0 +1,31 @@
+"""The message of a task of web's, as its row keeps it: it may have to be sent more than once."""
+
+import json
+from typing import Any
+
+import msgspec
+
+
+class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the relay publishes. ``body`` is JSON: arguments, keyword arguments, and options."""
+
+    routing_key: str
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+    body: str
+    sent_event: dict[str, Any] | None = None
+
+    def encode(self) -> bytes:
+        """Make bytes of it."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def of(cls, stored: bytes | memoryview | None) -> "StoredMessage":
+        """Make it of those bytes."""
+        return msgspec.json.decode(stored or b"", type=cls)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What follows from the task, as signatures: ``chain``, ``chord``, ``callbacks``, …"""
+        _args, _kwargs, options = json.loads(self.body)  # msgspec refuses halves of pairs
+        return dict(options)

@@ -1,0 +1,151 @@
+"""Storing a task of web's: its row and its message, in one transaction."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+
+from contracts import topology
+from web import request_id
+from web.messaging import outbox
+from web.postgresql import clock
+from web.tasks.messages import StoredMessage
+from web.tasks.models import SERVICE, Task
+
+log = structlog.get_logger("web.tasks")
+# A row without a message is that of a task which others have to send before, such as the next of a
+# chain. One that has a message has been sent: by a worker that died before it could say so.
+INSERT = """
+    INSERT INTO tasks_task (
+        id, name, service, ignore_result, group_id, group_index, parent_id, message,
+        queued_at, dispatched_at, state, attempt, phase, republished, error_type, error_message,
+        worker, traceback, custom_state, updates
+    ) VALUES (
+        %(id)s, %(name)s, %(service)s, %(ignore_result)s, %(group_id)s, %(group_index)s,
+        %(parent_id)s, %(message)s, statement_timestamp(), COALESCE(%(due)s, statement_timestamp()),
+        'queued', 0, 0, 0, '', '', '', '', '', 0
+    )
+    ON CONFLICT (id) DO UPDATE SET
+        name = excluded.name, ignore_result = excluded.ignore_result,
+        group_id = excluded.group_id, group_index = excluded.group_index,
+        parent_id = excluded.parent_id, message = excluded.message,
+        queued_at = excluded.queued_at, dispatched_at = excluded.dispatched_at
+    WHERE tasks_task.message IS NULL AND tasks_task.state = 'queued'
+    RETURNING id
+"""
+
+
+def together() -> AbstractContextManager[object]:
+    """Make a transaction, unless the caller has one: it decides then."""
+    return nullcontext() if connection.in_atomic_block else transaction.atomic()
+
+
+def in_transaction() -> bool:
+    """Whether the caller has a transaction."""
+    return connection.in_atomic_block
+
+
+def store(
+    message: StoredMessage,
+    *,
+    due: datetime | timedelta | None,
+    ignore_result: bool,
+    has_followers: bool,
+) -> None:
+    """Store a task and its message, unless that has been done before.
+
+    Args:
+        message: of the task, whose id is among its headers.
+        due: when the task may begin, or how long from now; at once if None.
+        ignore_result: keep no result.
+        has_followers: other tasks wait for this one, and get rows too.
+    """
+    message.headers.setdefault("request_id", request_id.current())  # a retry has it already
+    headers, task_id = message.headers, UUID(message.headers["id"])
+    with together():
+        if isinstance(due, timedelta):
+            due = clock.now() + due
+        with connection.cursor() as cursor:
+            cursor.execute(
+                INSERT,
+                {
+                    "id": task_id,
+                    "name": headers["task"],
+                    "service": SERVICE,
+                    "ignore_result": ignore_result,
+                    "group_id": headers.get("group"),
+                    "group_index": headers.get("group_index"),
+                    "parent_id": headers.get("parent_id"),
+                    "message": message.encode(),
+                    "due": due,
+                },
+            )
+            if cursor.fetchone() is None:
+                log.info("task was sent before", task=headers["task"], task_id=str(task_id))
+                return
+        if has_followers:
+            _plan(message)
+        send(message, available_at=due)
+
+
+def send(message: StoredMessage, *, runs: int = 0, available_at: datetime | None = None) -> None:
+    """Put the message of a row into the outbox, within the caller's transaction.
+
+    ``runs`` is the number of runs that there have been: results of the next one outrank theirs.
+    """
+    outbox.store(
+        task_id=UUID(message.headers["id"]),
+        exchange=topology.TASKS.name,
+        routing_key=message.routing_key,
+        headers=message.headers | {"runs": runs},
+        properties=message.properties,
+        body=message.body.encode(),
+        sent_event=message.sent_event,
+        available_at=available_at,
+    )
+
+
+class Planned(NamedTuple):
+    """A task that can begin only after others; the body of a chord waits for all of its header."""
+
+    id: UUID
+    name: str
+    in_body: bool
+
+
+def following(message: StoredMessage) -> Iterator[Planned]:
+    """Name the tasks that can begin only after a message's own."""
+    options = message.options
+    for signature in options.get("chain") or ():
+        yield from planned(signature)
+    if options.get("chord"):
+        yield from planned(options["chord"], in_body=True)
+
+
+def planned(signature: dict[str, Any], *, in_body: bool = False) -> Iterator[Planned]:
+    """Name the tasks of a signature, and the chord's body that waits for it."""
+    options, kwargs = signature["options"], signature["kwargs"]
+    kind = signature.get("subtask_type")
+    members = []
+    if kind in ("group", "chain"):
+        members = kwargs["tasks"]
+    elif kind == "chord":
+        header = kwargs["header"]
+        members = header["kwargs"]["tasks"] if isinstance(header, dict) else header
+        yield from planned(kwargs["body"], in_body=True)
+    elif options.get("task_id"):
+        yield Planned(UUID(options["task_id"]), signature["task"], in_body)
+    for member in members:
+        yield from planned(member, in_body=in_body)
+    if options.get("chord"):
+        yield from planned(options["chord"], in_body=True)
+
+
+def _plan(message: StoredMessage) -> None:
+    """Make rows of what follows: whoever asks for it has to hear of a failure before it."""
+    rows = [Task(id=each.id, name=each.name, service=SERVICE) for each in following(message)]
+    Task.objects.bulk_create(rows, ignore_conflicts=True)

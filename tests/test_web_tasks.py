@@ -1,0 +1,224 @@
+"""Web's own tasks across processes: sent by anybody, run by the worker `tasks`, read from rows."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .api import Gate
+from .management import Management
+from .polling import poll
+from .process import CHECKOUT
+from .stack import Stack
+from .wire import Wire
+
+
+class CallError(Exception):
+    """What a call in the shop has ended with."""
+
+
+class Shop:
+    """A Python of web's, in which the staged app's tasks are called."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._process = subprocess.Popen(
+            ["python", "services/web/manage.py", "drive"],
+            cwd=CHECKOUT,
+            env=stack.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, expression: str, **names: Any) -> Any:
+        """Evaluate an expression in which ``names`` stand for values. Raises CallError."""
+        assert self._process.stdin
+        assert self._process.stdout
+        expression = f"(lambda {', '.join(names)}: {expression})(**{names!r})"
+        self._process.stdin.write(f"{json.dumps(expression)}\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        if "error" in answer:
+            raise CallError(f"{answer['error']}: {answer['words']}")
+        return answer["value"]
+
+    def result(self, task_id: str, seconds: int = 60) -> Any:
+        """Wait for a task's result."""
+        return self("AsyncResult(id).get(timeout=seconds)", id=task_id, seconds=seconds)
+
+    def state(self, task_id: str) -> Any:
+        return self("AsyncResult(id).state", id=task_id)
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def shop(stack: Stack) -> Iterator[Shop]:
+    opened = Shop(stack)
+    yield opened
+    opened.close()
+
+
+def row(stack: Stack, task_id: str) -> dict[str, Any]:
+    [found] = stack.rows("SELECT * FROM tasks_task WHERE id = %s", task_id)
+    return found
+
+
+def lines(file: Path) -> int:
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def test_a_result_comes_back_to_whoever_has_asked(shop: Shop) -> None:
+    assert shop("add.delay(4, 6).get(timeout=60)") == 10
+    assert shop(r"add.delay('a\0', '\ud800').get(timeout=60)") == "a\0\ud800"
+    assert shop("group(add.s(n, n) for n in range(5)).apply_async().get(timeout=60)") == [
+        0, 2, 4, 6, 8,
+    ]  # fmt: skip
+    assert shop("chord([add.s(1, 2), add.s(3, 4)], total.s()).apply_async().get(timeout=60)") == 10
+
+
+def test_a_task_sees_what_its_sender_has_committed(shop: Shop) -> None:
+    task_id = shop("register_and_greet('grace@example.org')")
+    assert shop.result(task_id) == "grace@example.org"
+
+
+def test_a_crash_and_retries_out_of_transactions_are_counted_apart(
+    stack: Stack, shop: Shop
+) -> None:
+    task_id = shop("crash_and_retry.delay(2).id")
+    assert shop.result(task_id) == [2]
+    assert row(stack, task_id)["attempt"] == 4  # the crash, two retries, and the one that ended
+
+
+def test_each_process_of_the_pool_has_a_connection_of_its_own(shop: Shop) -> None:
+    found = shop("group(who.s() for _ in range(8)).apply_async().get(timeout=60)")
+    assert len({process for process, _ in found}) == 2
+    used_by = {backend: {pid for pid, other in found if other == backend} for _, backend in found}
+    assert {len(processes) for processes in used_by.values()} == {1}
+
+
+def test_time_limits_hold(shop: Shop) -> None:
+    with pytest.raises(CallError, match="SoftTimeLimitExceeded"):
+        shop("too_long.delay().get(timeout=60)")
+    with pytest.raises(CallError, match=r"^TimeLimitExceeded|stopped at the hard limit"):
+        shop("far_too_long.delay().get(timeout=60)")
+
+
+def test_a_foreseen_error_is_an_answer_and_any_other_a_dead_letter_too(
+    stack: Stack, shop: Shop, gate: Gate
+) -> None:
+    with pytest.raises(CallError, match="LookupError: nobody has it"):
+        shop("miss.delay().get(timeout=60)")
+    task_id = shop("fail.delay(gate).id", gate=str(gate.folder))
+    with pytest.raises(CallError, match="RuntimeError: the shelf is empty"):
+        shop.result(task_id)
+
+    def letters() -> Any:
+        return stack.rows("SELECT * FROM messaging_deadletter WHERE task_id = %s", task_id)
+
+    [letter] = stack.poll(letters, bool, "dead letter")
+    assert (letter["reason"], letter["queue"]) == ("rejected", "web.tasks")
+    stack.poll(lambda: letters()[0]["detail"], lambda told: "shelf is empty" in told, "its error")
+    assert not stack.rows("SELECT * FROM messaging_deadletter WHERE task LIKE %s", "%.miss")
+    gate.mend()
+    replay = stack.manage("dead_letters", "replay", str(letter["id"]))
+    assert replay.returncode == 0, replay.stdout + replay.stderr
+    assert shop.result(task_id) == "mended"
+
+
+def test_a_task_that_always_crashes_fails_with_all_that_follows(shop: Shop, gate: Gate) -> None:
+    last = shop("chain(crash.si(gate), add.si(1, 1)).apply_async().id", gate=str(gate.folder))
+    with pytest.raises(CallError, match="crashed its worker 4 times"):
+        shop.result(last)
+    assert gate.runs == 4
+
+
+def test_what_follows_is_sent_once_though_its_sender_dies_before_it_says_so(
+    stack: Stack, shop: Shop, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "runs")
+    last = shop("(die_before_saying_so.s(7) | note.s(file)).apply_async().id", file=file)
+    assert shop.result(last) == 7
+    first = str(row(stack, last)["parent_id"])
+    assert shop.result(first) == 7
+    assert row(stack, first)["attempt"] == 2
+    assert lines(tmp_path / "runs") == 1
+
+
+def test_a_worker_that_stops_gives_back_what_it_has_not_ended(
+    healed: Stack, shop: Shop, gate: Gate
+) -> None:
+    task_id = shop("hold.delay(gate).id", gate=str(gate.folder))
+    gate.await_runs()
+    healed.tasks.stop()
+    healed.poll(lambda: shop.state(task_id), lambda state: state == "RETRY", "its return")
+    healed.tasks.launch()
+    gate.release()
+    assert shop.result(task_id) == "released"
+    assert row(healed, task_id)["attempt"] == 2
+
+
+def test_a_revoked_task_does_not_run(healed: Stack, shop: Shop, gate: Gate) -> None:
+    later = shop("hold.apply_async((gate,), countdown=3600).id", gate=str(gate.folder))
+    shop("AsyncResult(id).revoke()", id=later)
+    assert shop.state(later) == "REVOKED"
+    assert not healed.rows("SELECT * FROM messaging_outboxmessage WHERE task_id = %s", later)
+
+    running = shop("hold.delay(gate).id", gate=str(gate.folder))
+    gate.await_runs()
+    shop("AsyncResult(id).revoke(terminate=True)", id=running)
+    healed.poll(lambda: shop.state(running), lambda state: state == "REVOKED", "its end")
+
+    healed.tasks.stop()
+    waiting = shop("hold.delay(gate).id", gate=str(gate.folder))
+    sent = "SELECT * FROM messaging_outboxmessage WHERE task_id = %s"
+    healed.poll(lambda: healed.rows(sent, waiting), lambda rows: not rows, "its message sent")
+    shop("AsyncResult(id).revoke()", id=waiting)
+    healed.tasks.start()  # it has not heard of it
+    healed.poll(lambda: shop.state(waiting), lambda state: state == "REVOKED", "its end")
+
+
+def test_a_lost_task_is_found_and_sent_again(
+    healed: Stack, shop: Shop, wire: Wire, management: Management
+) -> None:
+    healed.tasks.stop()
+    task_id = shop("add.delay(1, 2).id")
+    healed.poll(lambda: wire.waiting("web.tasks"), bool, "its message in the queue")
+    management.purge_queue("web.tasks")
+    healed.tasks.start()
+    assert shop.result(task_id) == 3
+    assert row(healed, task_id)["republished"] == 1
+
+
+def test_nobody_waits_for_a_broker_that_is_away(healed: Stack, shop: Shop) -> None:
+    healed.broker.kill()
+    task_id = shop("add.delay(1, 2).id")
+    shop("AsyncResult(id).revoke()", id=shop("add.delay(1, 2).id"))
+    healed.broker.start()
+    assert shop.result(task_id) == 3
+
+
+def test_a_run_that_has_ended_well_waits_for_the_database_to_send_what_follows(
+    healed: Stack, shop: Shop, gate: Gate, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "runs")
+    task = "hold.apply_async((gate,), link=note.s(file)).id"
+    task_id = shop(task, gate=str(gate.folder), file=file)
+    gate.await_runs()
+    healed.database.kill()
+    gate.release()
+    poll(lambda: "task done" in healed.tasks.last_log, what="its end")
+    healed.start_database()
+    assert shop.result(task_id) == "released"
+    poll(lambda: lines(tmp_path / "runs"), lambda runs: runs == 1, what="what follows")
+
+
+def test_secrets_among_the_arguments_are_not_logged(stack: Stack, shop: Shop) -> None:
+    task_id = shop("tell.delay(1, password='hunter2').id")
+    assert shop.result(task_id) == 8
+    assert "hunter2" not in stack.tasks.last_log
+    assert task_id in stack.tasks.last_log
