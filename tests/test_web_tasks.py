@@ -206,7 +206,7 @@ def test_a_run_that_has_ended_well_waits_for_the_database_to_send_what_follows(
     healed: Stack, shop: Shop, gate: Gate, tmp_path: Path
 ) -> None:
     file = str(tmp_path / "runs")
-    task = "hold.apply_async((gate,), link=note.s(file)).id"
+    task = "hold.apply_async((gate,), link=[note.s(file), note.s(file)]).id"
     task_id = shop(task, gate=str(gate.folder), file=file)
     gate.await_runs()
     healed.database.kill()
@@ -214,7 +214,22 @@ def test_a_run_that_has_ended_well_waits_for_the_database_to_send_what_follows(
     poll(lambda: "task done" in healed.tasks.last_log, what="its end")
     healed.start_database()
     assert shop.result(task_id) == "released"
-    poll(lambda: lines(tmp_path / "runs"), lambda runs: runs == 1, what="what follows")
+    poll(lambda: lines(tmp_path / "runs"), lambda runs: runs == 2, what="what follows")
+
+
+def test_periodic_work_begins_by_itself_and_by_hand(stack: Stack) -> None:
+    def prunings() -> list[str]:
+        rows = stack.rows("SELECT state FROM tasks_task WHERE name = 'web.prune'")
+        return [row["state"] for row in rows]
+
+    before = len(prunings())
+    long_ago = "last_due = now() - interval '2 days'"
+    stack.execute(f"UPDATE tasks_periodictask SET {long_ago} WHERE name = 'web.prune'")
+    stack.poll(prunings, lambda states: states[before:] == ["succeeded"], "the missed time")
+    listed = stack.manage("periodic", "list", check=True).stdout
+    assert "web.prune  [17 3 * * * UTC]  next 20" in listed
+    stack.manage("periodic", "run", "web.prune", check=True)
+    stack.poll(prunings, lambda states: states[before:] == ["succeeded"] * 2, "the one by hand")
 
 
 def test_secrets_among_the_arguments_are_not_logged(stack: Stack, shop: Shop) -> None:

@@ -110,6 +110,12 @@ THROTTLE_SIGN_IN_FAILURES_ADDRESS = read_rate(
 # Verification mails to one address.
 VERIFICATION_MAIL_RATE = read_rate("VERIFICATION_MAIL_RATE", Rate(2, seconds=60))
 VERIFICATION_MAIL_DAILY_RATE = read_rate("VERIFICATION_MAIL_DAILY_RATE", Rate(20, seconds=86_400))
+# Days for which what has ended is kept; 0 is for ever. Dead letters count once they are dealt with.
+KEEP_JOBS = env.integer("KEEP_JOBS", default=90)
+KEEP_MAILS = env.integer("KEEP_MAILS", default=90)
+KEEP_DEAD_LETTERS = env.integer("KEEP_DEAD_LETTERS", default=90)
+KEEP_TASKS = env.integer("KEEP_TASKS", default=30)
+KEEP_AUDIT = env.integer("KEEP_AUDIT", default=365)
 # Apps of one's own, by their Python paths: where they are found, PYTHONPATH says.
 EXTRA_APPS = [app for app in env.items("EXTRA_APPS", example="shop", default="") if app]
 env.check()
@@ -240,6 +246,9 @@ SPECTACULAR_SETTINGS = {
         "DeadLetterState": "web.messaging.models.DeadLetter.State",
     },
 }
+
+# Django's own Tasks API, as a second face of web's tasks.
+TASKS = {"default": {"BACKEND": "web.tasks.django_backend.OutboxBackend"}}
 
 LOGGING_CONFIG = None  # structlog's configuration stands for Django's
 warren_logging.configure("web", log_format=LOG_FORMAT, level=LOG_LEVEL)

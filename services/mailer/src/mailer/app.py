@@ -9,11 +9,13 @@ from contracts.worker import POOLS, create_app
 from mailer.config import read_or_exit
 from mailer.connections import Connections
 from mailer.ledger import Ledger
+from mailer.pruning import Pruning
 
 CHECK_TIMEOUT = 5.0  # seconds to wait for any one answer of the mail server when it is checked
 
 settings = read_or_exit()
 ledger = Ledger(settings.ledger_url, threads=settings.worker.concurrency)
+pruning = Pruning(ledger, settings.ledger_days)
 connections = Connections(settings.smtp, timeout=settings.smtp_timeout)
 app = create_app(
     "mailer",
@@ -26,7 +28,13 @@ app = create_app(
 logging.getLogger("psycopg.pool").setLevel(logging.WARNING)  # it tells of each connection lent
 
 
+@signals.worker_ready.connect
+def _begin(**_: Any) -> None:
+    pruning.start()
+
+
 @signals.worker_shutdown.connect
 def _close(**_: Any) -> None:
+    pruning.stop()
     connections.close()
     ledger.close()

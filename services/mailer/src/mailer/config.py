@@ -14,6 +14,7 @@ from mailer.addresses import parse_address, parse_mailbox
 
 EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
 THREADS = 8
+LEDGER_AT_LEAST = 7  # days: longer than any request for a mail waits or is tried again
 
 
 class Security(StrEnum):
@@ -36,6 +37,13 @@ def parse_ehlo_name(text: str) -> str:
     if len(text) > 255 or not HOST.fullmatch(text):
         raise ValueError("it must be a host's name")
     return text
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if 0 < days < LEDGER_AT_LEAST or days < 0:
+        raise ValueError(f"it must be at least {LEDGER_AT_LEAST} days, or 0 for ever")
+    return days
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ class MailerSettings:
     worker: WorkerSettings
     ledger_url: str = field(repr=False)
     ledger_wait: float
+    ledger_days: int
     smtp: SmtpServer
     smtp_timeout: float
     mail_from: Address
@@ -124,6 +133,7 @@ class MailerSettings:
                 example="postgresql://mailer:password@localhost:5432/mailer",
             ),
             ledger_wait=env.seconds("LEDGER_WAIT", default=60.0),  # both may be started together
+            ledger_days=env.parsed("KEEP_LEDGER", _days, example="90", placeholder=0, default=90),
             smtp=replace(smtp, ehlo_name=ehlo_name),
             smtp_timeout=env.seconds("SMTP_TIMEOUT", default=30.0),
             mail_from=mail_from,

@@ -35,6 +35,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -46,7 +47,7 @@ from psycopg_pool import ConnectionPool
 from contracts.errors import TransientError
 from contracts.results import MailReceipt
 from mailer.deadline import cut_after
-from mailer.statements import CLAIM, LOCK, RECEIPT, RELEASE, SCHEMA, SETTLE
+from mailer.statements import CLAIM, LOCK, PRUNE, RECEIPT, RELEASE, SCHEMA, SETTLE
 
 log = structlog.get_logger("mailer.ledger")
 
@@ -54,6 +55,8 @@ PATIENCE = 10.0  # seconds to wait for a connection
 LOCK_WAIT = 30.0  # seconds to wait for another worker that is sending the same mail
 SETTLE_FOR = 60.0  # seconds for which to try to note what became of a mail
 PAUSE = 0.5  # seconds between two such tries
+PRUNING = 60.0  # seconds that forgetting a batch of mails may take
+PRUNE_AT_A_TIME = 1_000
 
 # A host that vanishes without a word is noticed within a minute by the other side: else a lock
 # would outlive the mailer that held it by two hours.
@@ -129,6 +132,15 @@ class Ledger:
         with answering(connection, self.patience), connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(0, 0)")  # two at once would collide
             connection.execute(SCHEMA)
+
+    def prune(self, age: timedelta) -> int:
+        """Forget some of the mails that were claimed so long ago; returns how many.
+
+        Raises psycopg.Error.
+        """
+        self.pool.open()
+        with self.pool.connection() as connection, answering(connection, PRUNING):
+            return connection.execute(PRUNE, [age, PRUNE_AT_A_TIME]).rowcount
 
     def close(self) -> None:
         """Close the connections."""

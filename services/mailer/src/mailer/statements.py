@@ -26,6 +26,13 @@ SETTLE = """
 UPDATE mail_ledger SET state = 'sent', sent_at = now(), message_id = %s, answer = %s
 WHERE email_id = %s
 """
+# Rows that are locked are those of mails that are just being sent.
+PRUNE = """
+DELETE FROM mail_ledger WHERE email_id IN (
+    SELECT email_id FROM mail_ledger WHERE claimed_at < now() - %s
+    LIMIT %s FOR UPDATE SKIP LOCKED
+)
+"""
 RELEASE = """
 WITH earlier AS (
     UPDATE mail_ledger SET sends = sends - 1

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from web.messaging.models import ProcessLife
 
 SEEN = timedelta(seconds=30)  # a process that has not been seen for so long does not get on
 FORGOTTEN_AFTER = timedelta(days=1)
+LAST_WORDS = 5.0  # seconds for what runs beside a process
 Life = tuple[str, str, datetime]  # the process, its node, and when it began
 UPSERT = """
     INSERT INTO messaging_processlife (process, node, began, error)
@@ -56,11 +58,46 @@ class Heartbeat(LivenessFile):
         record([self._life], error=f"{type(error).__name__}: {dead_letters.words(error)}")
 
 
-def live(process: str, session: Callable[[StopSignal, LivenessFile], None]) -> None:
-    """Run a process of web's until it is told to stop, through outages, and record its life."""
+class Companion:
+    """Runs beside a process's own work until that is told to stop, through outages."""
+
+    def __init__(self, session: Callable[[StopSignal], None], stop: StopSignal) -> None:
+        self._session, self._stop = session, stop
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="companion")
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait a moment for its end. Raises what it has failed with."""
+        self._thread.join(LAST_WORDS)
+        if self._error:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            keep_running(partial(self._session, self._stop), self._stop)
+        except Exception as error:  # noqa: BLE001 -- told by the process's own thread
+            self._error = error
+            self._stop.set()
+        finally:
+            connection.close()
+
+
+def live(
+    process: str,
+    session: Callable[[StopSignal, LivenessFile], None],
+    beside: Callable[[StopSignal], None] | None = None,
+) -> None:
+    """Run a process of web's until it is told to stop, through outages, and record its life.
+
+    What runs ``beside``, in a thread of its own, ends the process too if it fails.
+    """
     stop, heartbeat = StopSignal().listen(), Heartbeat(process)
+    companion = Companion(beside, stop) if beside else None
     try:
         keep_running(partial(session, stop, heartbeat), stop)
+        if companion:
+            companion.end()
     except Exception as error:
         _try(partial(heartbeat.die, error))
         raise

@@ -1,11 +1,17 @@
 """Operators see tasks that have no table of their own."""
 
-from django.contrib import admin
+from collections.abc import Callable
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from contracts.tasks import TASKS
-from web.messaging.admin import TaskAdmin
+from web.messaging.admin import ReadOnlyAdmin, TaskAdmin
+from web.postgresql import clock
+from web.tasks import periodic
 from web.tasks.messages import StoredMessage
-from web.tasks.models import Task
+from web.tasks.models import PeriodicTask, Task
 
 
 @admin.register(Task)
@@ -27,3 +33,58 @@ class PlainTaskAdmin(TaskAdmin):
             return str(StoredMessage.of(task.message).headers["kwargsrepr"])
         contract = TASKS.get(task.name)
         return contract.shown_arguments(task.arguments) if contract else "…"
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(ReadOnlyAdmin):
+    """What is done again and again: to be paused, resumed and started by hand."""
+
+    list_display = ["name", "schedule", "next_due", "last_due", "last_task", "paused"]
+    actions = ["run_now", "pause", "resume"]
+
+    @admin.display(description="schedule")
+    def schedule(self, row: PeriodicTask) -> str:
+        """Show what the code declares."""
+        entry = periodic.entries().get(row.name)
+        return f"{entry.cron.expression} {entry.cron.zone}" if entry else "not declared any more"
+
+    @admin.display(description="next due (UTC)")
+    def next_due(self, row: PeriodicTask) -> str:
+        """Show when it is due next."""
+        entry = periodic.entries().get(row.name)
+        due = entry.cron.next(clock.now()) if entry and not row.paused else None
+        return f"{due:%Y-%m-%d %H:%M}" if due else "never"
+
+    def has_manage_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may: the permission to change periodic tasks."""
+        return request.user.has_perm("tasks.change_periodictask")
+
+    @admin.action(description="Run the selected now", permissions=["manage"])
+    def run_now(self, request: HttpRequest, rows: QuerySet[PeriodicTask]) -> None:
+        """Run them once, aside from their schedules."""
+        self._each(request, rows, periodic.run_now, "was sent")
+
+    @admin.action(description="Pause the selected", permissions=["manage"])
+    def pause(self, request: HttpRequest, rows: QuerySet[PeriodicTask]) -> None:
+        """Let no time of theirs count from now on."""
+        self._each(request, rows, periodic.pause, "is paused")
+
+    @admin.action(description="Resume the selected", permissions=["manage"])
+    def resume(self, request: HttpRequest, rows: QuerySet[PeriodicTask]) -> None:
+        """Let their times count again."""
+        self._each(request, rows, periodic.resume, "goes on")
+
+    def _each(
+        self,
+        request: HttpRequest,
+        rows: QuerySet[PeriodicTask],
+        act: Callable[[str], object],
+        done: str,
+    ) -> None:
+        for row in rows:
+            try:
+                act(row.name)
+            except KeyError:
+                self.message_user(request, f"{row} is not declared any more", messages.WARNING)
+            else:
+                self.message_user(request, f"{row} {done}")

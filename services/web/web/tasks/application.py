@@ -5,18 +5,19 @@ own: all of them end in ``send_task``. See docs/adding-a-task.md.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from celery import Celery, maybe_signature
+from celery.app.amqp import AMQP
 from celery.utils import uuid
 from celery.utils.functional import maybe_list
 from celery.utils.time import maybe_make_aware
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import connection, transaction
 
 from contracts import topology
 from contracts.pauses import Pauses
@@ -24,19 +25,37 @@ from contracts.settings import Environment
 from contracts.tasks import TASKS
 from contracts.worker import WorkerSettings, create_app
 from web.messaging.lifecycle import is_outage
-from web.postgresql.pool import give_back
 from web.tasks import storing
 from web.tasks.capture import Capture, RefusedError
 from web.tasks.events import Again
 from web.tasks.execution import WebTask
 from web.tasks.models import SERVICE
 
-LONGEST_PAUSE = 5.0  # seconds between two attempts of a worker to store a task
+LONGEST_PAUSE = 5.0  # seconds between two attempts of a worker to store what follows
 CONCURRENCY = 2
 HIDDEN = "…"
 
 
 _Celery: Any = Celery  # the stubs do not know the half of it
+
+
+class PatientAMQP(AMQP):
+    """Sends what follows a run for as long as it takes.
+
+    Celery would take a callback that cannot be stored for a failure of the run, which has ended
+    well. Inside of a transaction nothing can be tried again.
+    """
+
+    def _retry_publish(self, publish: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        pauses = Pauses(LONGEST_PAUSE)
+        while True:
+            try:
+                return publish(*args, **kwargs)
+            except Exception as error:
+                if not is_outage(error) or connection.in_atomic_block:
+                    raise
+                connection.close()
+                pauses.take(lambda: None)
 
 
 class OutboxCelery(_Celery):
@@ -65,7 +84,6 @@ class OutboxCelery(_Celery):
         eta: datetime | str | None = None,
         task_id: str | None = None,
         producer: Any = None,
-        connection: Any = None,
         **options: Any,
     ) -> Any:
         """Store a task, in the caller's transaction or in one of its own.
@@ -79,6 +97,7 @@ class OutboxCelery(_Celery):
             raise RefusedError(f"{name} is a contract's task: use web.tasks.sending.send")
         # Celery would report no state of an ignored run, not even that it is to be retried.
         ignored = bool(options.pop("ignore_result", False))
+        options.pop("connection", None)
         capture, options = Capture(), options | self._shown(name, args, kwargs, options)
         if not options.get("routing_key") and options.get("queue") in (None, topology.WEB_TASKS):
             options["routing_key"] = f"{topology.WEB_TASKS}.{name}"
@@ -111,8 +130,7 @@ class OutboxCelery(_Celery):
             seconds = max(0.0, wait.total_seconds()) if wait else 0.0
             request.update(again=Again(message=message, seconds=seconds))
             return
-        keep = _store_patiently if request else storing.store
-        keep(message, due=due, ignore_result=ignored, has_followers=capture.has_followers)
+        storing.store(message, due=due, ignore_result=ignored, has_followers=capture.has_followers)
 
     def _due(
         self, countdown: float | None, eta: datetime | str | None
@@ -179,28 +197,9 @@ def _with_ids(link: Any) -> list[Any]:
     return callbacks
 
 
-def _store_patiently(message: Any, **options: Any) -> None:
-    """Store a task from within a run, for as long as it takes.
-
-    Celery would take a callback that cannot be stored for a failure of the run, which has ended
-    well. Inside of a transaction of the run's own nothing can be tried again.
-    """
-    pauses = Pauses(LONGEST_PAUSE)
-    while True:
-        try:
-            storing.store(message, **options)
-        except Exception as error:
-            if not is_outage(error) or storing.in_transaction():
-                raise
-            give_back()
-            pauses.take(lambda: None)
-        else:
-            return
-
-
 def _make(name: str) -> OutboxCelery:
     return OutboxCelery(
-        name, task_cls=WebTask, control="web.tasks.control:OutboxControl", set_as_current=True
+        name, task_cls=WebTask, amqp=PatientAMQP, control="web.tasks.control:OutboxControl"
     )
 
 

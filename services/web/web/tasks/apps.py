@@ -11,7 +11,7 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         """Find all ``tasks.py``, and take the results of what no other app asks for."""
-        from web.tasks import results
+        from web.tasks import django_backend, results  # noqa: F401 -- its task is for all workers
         from web.tasks.application import app
         from web.tracking import registry
 

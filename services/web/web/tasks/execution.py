@@ -84,7 +84,7 @@ class WebTask(_Task):
                 result = self.run(*args, **kwargs)
             self.request.encoded_result = _checked(result)
         except Retry as error:
-            _log("task to be tried again", started, reason=type(error.exc).__name__)
+            _log("task to be tried again", started, reason=type(error.exc or error).__name__)
             raise
         except Ignore as error:
             # Without an answer it would count as lost. One that the run has given itself stays.

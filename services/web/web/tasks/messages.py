@@ -1,6 +1,6 @@
 """The message of a task of web's, as its row keeps it: it may have to be sent more than once."""
 
-import json
+from json import loads  # msgspec refuses halves of surrogate pairs
 from typing import Any
 
 import msgspec
@@ -25,7 +25,13 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(stored or b"", type=cls)
 
     @property
+    def arguments(self) -> list[Any]:
+        """Arguments by position."""
+        args, _kwargs, _options = loads(self.body)
+        return list(args)
+
+    @property
     def options(self) -> dict[str, Any]:
         """What follows from the task, as signatures: ``chain``, ``chord``, ``callbacks``, …"""
-        _args, _kwargs, options = json.loads(self.body)  # msgspec refuses halves of pairs
+        _args, _kwargs, options = loads(self.body)
         return dict(options)

@@ -79,3 +79,18 @@ class TaskGroup(models.Model):
 
     def __str__(self) -> str:
         return f"group {self.id}"
+
+
+class PeriodicTask(models.Model):
+    """How far a periodic task has come; what it is and when it is due, the code declares."""
+
+    name = models.TextField(primary_key=True)
+    last_due = models.DateTimeField(help_text="Times up to this one have been dealt with.")
+    last_task = models.UUIDField(null=True, help_text="The task that was sent for it.")
+    paused = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -35,6 +35,7 @@ INSERT = """
         parent_id = excluded.parent_id, message = excluded.message,
         queued_at = excluded.queued_at, dispatched_at = excluded.dispatched_at
     WHERE tasks_task.message IS NULL AND tasks_task.state = 'queued'
+        AND tasks_task.service = excluded.service
     RETURNING id
 """
 
@@ -42,11 +43,6 @@ INSERT = """
 def together() -> AbstractContextManager[object]:
     """Make a transaction, unless the caller has one: it decides then."""
     return nullcontext() if connection.in_atomic_block else transaction.atomic()
-
-
-def in_transaction() -> bool:
-    """Whether the caller has a transaction."""
-    return connection.in_atomic_block
 
 
 def store(

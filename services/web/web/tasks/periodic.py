@@ -1,0 +1,150 @@
+"""Periodic work: each due time is put into the outbox exactly once, however many look for it.
+
+There is no beat. A missed time is caught up once, and what is paused is not.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.db.models.functions import Now
+
+from web.messaging.lifecycle import StopSignal
+from web.postgresql import clock
+from web.postgresql.pool import give_back
+from web.tasks.cron import Cron
+from web.tasks.models import PeriodicTask
+
+log = structlog.get_logger("web.periodic")
+T = TypeVar("T")
+LOOK_EVERY = 15.0  # seconds, so that a clock that jumps is seen soon
+NOW = 0.05  # seconds into a minute, when it has begun by any clock of ours
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is done again and again: a task with its arguments, and when."""
+
+    task: Any
+    cron: Cron
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    given_name: str
+
+    @property
+    def name(self) -> str:
+        """By which people and rows know it."""
+        return self.given_name or str(self.task.name)
+
+
+_entries: list[Entry] = []
+
+
+def periodic(
+    schedule: str,
+    *,
+    zone: str = "UTC",
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> Callable[[T], T]:
+    """Run a task again and again: ``@periodic("*/5 * * * *")`` above ``@shared_task``.
+
+    Args:
+        schedule: five fields, as in crontab(5): minute, hour, day, month, day of the week.
+        zone: whose clock counts, such as Europe/Berlin.
+        args: arguments of the task.
+        kwargs: the same by name.
+        name: by which people know it; that of the task if not given.
+
+    Raises ValueError for a schedule that cannot be read.
+    """
+    cron = Cron(schedule, zone)
+
+    def declare(task: T) -> T:
+        _entries.append(Entry(task, cron, tuple(args), dict(kwargs or {}), name))
+        return task
+
+    return declare
+
+
+def entries() -> dict[str, Entry]:
+    """Return all that is declared, by name. Raises ImproperlyConfigured for a name given twice."""
+    found: dict[str, Entry] = {}
+    for entry in _entries:
+        if entry.name in found:
+            raise ImproperlyConfigured(f"two periodic tasks are called {entry.name}: give a name=")
+        found[entry.name] = entry
+    return found
+
+
+def look() -> list[str]:
+    """Put what is due into the outbox; return the names of what was. Takes no lock for long."""
+    declared, now = entries(), clock.now()
+    known = {row.name: row for row in PeriodicTask.objects.filter(pk__in=declared)}
+    # What is seen for the first time begins now: a deployment catches nothing up.
+    PeriodicTask.objects.bulk_create(
+        [PeriodicTask(name=name, last_due=now) for name in declared if name not in known],
+        ignore_conflicts=True,
+    )
+    done = []
+    for name, row in known.items():
+        due = None if row.paused else declared[name].cron.latest(row.last_due, now)
+        if due and _take(declared[name], due):
+            log.info("periodic task is due", name=name, due=due.isoformat())
+            done.append(name)
+    return done
+
+
+def watch(stop: StopSignal) -> None:
+    """Look again and again until told to stop. Raises one of DATABASE_ERRORS."""
+    while not stop:
+        look()
+        second = clock.now()
+        give_back()
+        left = 60 - second.second - second.microsecond / 1e6 + NOW
+        stop.wait(min(LOOK_EVERY, left))
+
+
+def run_now(name: str) -> str:
+    """Run it once, aside from its schedule; returns the task's id. Raises KeyError."""
+    return _send(entries()[name], str(uuid4()))
+
+
+def pause(name: str) -> None:
+    """Let no time count from now on. Raises KeyError."""
+    _set_paused(name, paused=True)
+
+
+def resume(name: str) -> None:
+    """Let times count again: those from now on. Raises KeyError."""
+    _set_paused(name, paused=False)
+
+
+@transaction.atomic
+def _take(entry: Entry, due: Any) -> bool:
+    """Send it, unless somebody else has: of two who look, the second waits, and finds nothing."""
+    task_id = str(uuid4())
+    mine = PeriodicTask.objects.filter(pk=entry.name, last_due__lt=due, paused=False)
+    if not mine.update(last_due=due, last_task=task_id):
+        return False
+    _send(entry, task_id)
+    return True
+
+
+def _send(entry: Entry, task_id: str) -> str:
+    sent = entry.task.apply_async(tuple(entry.args), dict(entry.kwargs), task_id=task_id)
+    return str(sent.id)
+
+
+def _set_paused(name: str, *, paused: bool) -> None:
+    entry = entries()[name]
+    PeriodicTask.objects.update_or_create(
+        pk=entry.name,
+        defaults={"paused": paused, "last_due": Now()},
+        create_defaults={"paused": paused, "last_due": Now()},
+    )
