@@ -81,6 +81,19 @@ def test_a_result_comes_back_to_whoever_has_asked(shop: Shop) -> None:
     assert shop("chord([add.s(1, 2), add.s(3, 4)], total.s()).apply_async().get(timeout=60)") == 10
 
 
+def test_other_services_are_asked_in_the_same_way(stack: Stack, shop: Shop) -> None:
+    called = "compute.s(computation='add', arguments={'x': 4, 'y': 6})"
+    assert shop(f"{called}.delay().get(timeout=60)") == 10
+    assert shop(f"({called} | add.s(5)).apply_async().get(timeout=60)") == 15
+    assert shop(f"chord([{called}, add.s(1, 1)], total.s()).apply_async().get(timeout=60)") == 12
+    with pytest.raises(CallError, match="InvalidArguments"):
+        shop("compute.delay(computation='add', arguments={'x': 'six'}).get(timeout=60)")
+    mail = "send_email.delay(template='welcome', recipient='hedy@example.org', context={})"
+    receipt = shop(f"{mail}.get(timeout=60)")
+    assert receipt["answer"].startswith("250")
+    assert len(stack.smtp.mails_to("hedy@example.org")) == 1
+
+
 def test_a_task_sees_what_its_sender_has_committed(shop: Shop) -> None:
     task_id = shop("register_and_greet('grace@example.org')")
     assert shop.result(task_id) == "grace@example.org"

@@ -45,12 +45,14 @@ class TaskContract(Generic[P]):
     ``name`` is also the routing key; its first word names the service and so the queue.
     ``shown`` lists the payload fields that Flower and logs may show; all others are redacted.
     ``kind`` is the field, if any, by which Flower names what ``name`` says too little of.
+    ``id_field`` is the field, if any, that repeats the task's id.
     """
 
     name: str
     payload: type[P]
     shown: frozenset[str]
     kind: str = ""
+    id_field: str = ""
 
     @property
     def service(self) -> str:
@@ -90,11 +92,14 @@ class TaskContract(Generic[P]):
         return repr(self.redact(arguments))[:1024]
 
 
-SEND_EMAIL = TaskContract("mailer.send_email", SendEmail, frozenset({"email_id", "template"}))
+SEND_EMAIL = TaskContract(
+    "mailer.send_email", SendEmail, frozenset({"email_id", "template"}), id_field="email_id"
+)
 RUN_COMPUTATION = TaskContract(
     "compute.run",
     RunComputation,
     frozenset({"job_id", "computation", "arguments"}),
     kind="computation",
+    id_field="job_id",
 )
 TASKS = {contract.name: contract for contract in (SEND_EMAIL, RUN_COMPUTATION)}

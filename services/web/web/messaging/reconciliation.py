@@ -33,8 +33,7 @@ class Reconciler:
     def __init__(self, stop: StopSignal, liveness: LivenessFile) -> None:
         self._stop = stop
         self._liveness = liveness
-        self._engines = registry.registered()
-        self._suspicions = {kind: Suspicion(engine) for kind, engine in self._engines.items()}
+        self._suspicions = {engine: Suspicion(engine) for engine in registry.engines()}
         self._problems: list[str] = []
 
     def run(self) -> None:
@@ -49,13 +48,12 @@ class Reconciler:
     def look(self, connection: Connection) -> None:
         """Declare what is missing, and publish again what is nowhere."""
         self._restore(connection)
-        for kind, suspicion in self._suspicions.items():
-            engine = self._engines[kind]
+        for engine, suspicion in self._suspicions.items():
             confirmed = suspicion.confirmed(_view(connection, engine.service))
             for start in range(0, len(confirmed), BATCH):
                 if self._stop:
                     return  # the next one finds the rest
-                _mend(kind, engine, confirmed[start : start + BATCH])
+                _mend(engine, confirmed[start : start + BATCH])
                 self._show_life(connection)
             suspicion.mended(confirmed)
 
@@ -66,8 +64,8 @@ class Reconciler:
     def _restore(self, connection: Connection) -> None:
         comparison = topology.compare(connection)
         if comparison.missing:
-            for kind, suspicion in self._suspicions.items():
-                if topology.queue_name(self._engines[kind].service) in comparison.missing:
+            for engine, suspicion in self._suspicions.items():
+                if topology.queue_name(engine.service) in comparison.missing:
                     suspicion.queue_lost()
         topology.restore(connection)  # each time: nobody can ask whether a binding is there
         if comparison.problems and comparison.problems != self._problems:
@@ -93,7 +91,7 @@ def _view(connection: Connection, service: str) -> View:
     )
 
 
-def _mend(kind: str, engine: Engine[Any], suspects: Sequence[Suspect]) -> None:
+def _mend(engine: Engine[Any], suspects: Sequence[Suspect]) -> None:
     """Mend all of them but those whose messages cannot be made, which fail as dead letters."""
     try:
         again, spent = _try_to_mend(engine, suspects)
@@ -102,15 +100,15 @@ def _mend(kind: str, engine: Engine[Any], suspects: Sequence[Suspect]) -> None:
             raise
         if len(suspects) > 1:
             middle = len(suspects) // 2
-            _mend(kind, engine, suspects[:middle])
-            _mend(kind, engine, suspects[middle:])
+            _mend(engine, suspects[:middle])
+            _mend(engine, suspects[middle:])
         else:
-            _set_aside(kind, engine, suspects[0], error)
+            _set_aside(engine, suspects[0], error)
         return
     if again:
-        log.warning("published again: nowhere to be found", task=kind, count=again)
+        log.warning("published again: nowhere to be found", task=engine.kind, count=again)
     if spent:
-        log.error("given up: lost again and again", task=kind, count=spent)
+        log.error("given up: lost again and again", task=engine.kind, count=spent)
 
 
 @transaction.atomic
@@ -132,15 +130,15 @@ def _try_to_mend(engine: Engine[Any], suspects: Sequence[Suspect]) -> tuple[int,
     return len(again), len(spent)
 
 
-def _set_aside(kind: str, engine: Engine[Any], suspect: Suspect, error: Exception) -> None:
+def _set_aside(engine: Engine[Any], suspect: Suspect, error: Exception) -> None:
     """Let a row fail, with a dead letter for an operator; what cannot even fail is left alone."""
     reason = dead_letters.words(error)
-    told = {"task": kind, "task_id": str(suspect.task_id), "reason": reason}
+    told = {"task": engine.kind, "task_id": str(suspect.task_id), "reason": reason}
     log.error("its message cannot be made", **told)
     try:
         with transaction.atomic():
             if _lock(engine, [suspect]):
-                dead_letters.store([dead_letters.unmade(kind, suspect.task_id, reason)])
+                dead_letters.store([dead_letters.unmade(engine.kind, suspect.task_id, reason)])
                 engine.give_up([suspect.task_id], f"its message cannot be made: {reason}")
     except Exception as second:
         if is_outage(second):

@@ -89,7 +89,7 @@ def deaths(letter: DeadLetter) -> list[dict[str, Any]]:
 def subject(letter: DeadLetter) -> Model | None:
     """Return the job or mail that the message belonged to, if there still is one."""
     engine = registry.find(letter.kind)
-    return engine.model._default_manager.filter(pk=letter.task_id).first() if engine else None
+    return engine.row(letter.task_id) if engine and letter.task_id else None
 
 
 def admin_page(row: Model) -> str:

@@ -202,6 +202,7 @@ def _make(letter: DeadLetter) -> str:
     engine, task_id = _owner(letter), letter.task_id
     if engine is None or task_id is None:
         return NOT_FAILED
+    engine = engine.of(task_id)
     try:
         with transaction.atomic():
             if task_id not in engine.replay([task_id]):

@@ -6,7 +6,6 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from contracts.tasks import TASKS
 from web.messaging.admin import ReadOnlyAdmin, TaskAdmin
 from web.postgresql import clock
 from web.tasks import periodic
@@ -23,16 +22,13 @@ class PlainTaskAdmin(TaskAdmin):
     list_filter = ["state", "name"]
     list_select_related = ["owner"]
     search_fields = ["id", "owner__email"]
-    exclude = ["arguments", "message"]
+    exclude = ["message"]
     readonly_fields = ["shown_arguments", *TaskAdmin.readonly_fields]
 
     @admin.display(description="arguments")
     def shown_arguments(self, task: Task) -> str:
         """Hide what Flower may not show either."""
-        if task.message:
-            return str(StoredMessage.of(task.message).headers["kwargsrepr"])
-        contract = TASKS.get(task.name)
-        return contract.shown_arguments(task.arguments) if contract else "…"
+        return str(StoredMessage.of(task.message).headers["kwargsrepr"]) if task.message else "…"
 
 
 @admin.register(PeriodicTask)

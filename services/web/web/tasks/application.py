@@ -22,11 +22,11 @@ from django.db import connection, transaction
 from contracts import topology
 from contracts.pauses import Pauses
 from contracts.settings import Environment
-from contracts.tasks import TASKS
+from contracts.tasks import TASKS, TaskContract
 from contracts.worker import WorkerSettings, create_app
 from web.messaging.lifecycle import is_outage
 from web.tasks import storing
-from web.tasks.capture import Capture, RefusedError
+from web.tasks.capture import Capture, RefusedError, routing_key_of
 from web.tasks.events import Again
 from web.tasks.execution import WebTask
 from web.tasks.models import SERVICE
@@ -89,18 +89,21 @@ class OutboxCelery(_Celery):
         """Store a task, in the caller's transaction or in one of its own.
 
         Of Celery's options ``producer``, ``connection`` and ``retry`` have no meaning here: nothing
-        waits for the broker. ``countdown`` and ``eta`` are the outbox's to keep.
+        waits for the broker. ``countdown`` and ``eta`` are the outbox's to keep. ``owner`` is the
+        user for whom it is done.
 
-        Raises RefusedError for what Warren's tasks do not have.
+        Raises RefusedError for what Warren's tasks do not have, and MalformedMessageError for
+        arguments against the contract of another service's task.
         """
-        if name in TASKS:
-            raise RefusedError(f"{name} is a contract's task: use web.tasks.sending.send")
+        task_id = task_id or uuid()
+        if contract := TASKS.get(name):
+            args, kwargs = (), _payload(contract, task_id, args, kwargs)
         # Celery would report no state of an ignored run, not even that it is to be retried.
         ignored = bool(options.pop("ignore_result", False))
-        options.pop("connection", None)
+        owner, _ = options.pop("owner", None), options.pop("connection", None)
         capture, options = Capture(), options | self._shown(name, args, kwargs, options)
         if not options.get("routing_key") and options.get("queue") in (None, topology.WEB_TASKS):
-            options["routing_key"] = f"{topology.WEB_TASKS}.{name}"
+            options["routing_key"] = routing_key_of(name)
         if link := options.get("link"):
             options["link"] = _with_ids(link)
         result = super().send_task(
@@ -112,10 +115,15 @@ class OutboxCelery(_Celery):
             **options | {"retry": False, "event_dispatcher": capture, "ignore_result": False},
         )
         result.ignored = ignored
-        self._keep(capture, self._due(countdown, eta), ignored)
+        self._keep(
+            capture,
+            due=self._due(countdown, eta),
+            ignore_result=ignored,
+            owner_id=owner.pk if owner else None,
+        )
         return result
 
-    def _keep(self, capture: Capture, due: datetime | timedelta | None, ignored: bool) -> None:
+    def _keep(self, capture: Capture, *, due: datetime | timedelta | None, **options: Any) -> None:
         """Store a message; of a retry, give it to the run, which sends it home with its state.
 
         What the run stored itself would be undone by the very exception that asks for the retry, if
@@ -130,7 +138,7 @@ class OutboxCelery(_Celery):
             seconds = max(0.0, wait.total_seconds()) if wait else 0.0
             request.update(again=Again(message=message, seconds=seconds))
             return
-        storing.store(message, due=due, ignore_result=ignored, has_followers=capture.has_followers)
+        storing.store(message, due=due, is_followed=capture.is_followed, **options)
 
     def _due(
         self, countdown: float | None, eta: datetime | str | None
@@ -144,12 +152,15 @@ class OutboxCelery(_Celery):
     def _shown(
         self, name: str, args: Any, kwargs: Any, options: Mapping[str, Any]
     ) -> dict[str, str]:
-        """Describe the arguments for Flower and logs: those that the task shows."""
-        known = {"argsrepr", "kwargsrepr"} & {*options}
+        """Describe a call for Flower and logs: the arguments that the task shows."""
         described = {"argsrepr": "()", "kwargsrepr": self._described(name, args, kwargs)}
-        return {key: text for key, text in described.items() if key not in known}
+        if (contract := TASKS.get(name)) and (shadow := contract.shadow(kwargs)):
+            described["shadow"] = shadow
+        return {key: text for key, text in described.items() if options.get(key) is None}
 
     def _described(self, name: str, args: Any, kwargs: Any) -> str:
+        if contract := TASKS.get(name):
+            return contract.shown_arguments(kwargs)
         task: Any = self.tasks.get(name)
         shown = getattr(task, "shown", ())
         try:
@@ -172,6 +183,16 @@ class OutboxCelery(_Celery):
             places = f"{_place(self._tasks[name].run)} and {_place(fun)}"
             raise ImproperlyConfigured(f"two tasks are called {name}: {places}")
         return super()._task_from_fun(fun, name=name, **options)
+
+
+def _payload(contract: TaskContract[Any], task_id: str, args: Any, kwargs: Any) -> dict[str, Any]:
+    """Check a call against its contract. Raises RefusedError and MalformedMessageError."""
+    if args:
+        raise RefusedError(f"{contract.name}: a contract's arguments have names")
+    given = dict(kwargs or {})
+    if contract.id_field:
+        given.setdefault(contract.id_field, task_id)
+    return contract.encode(contract.decode(given))
 
 
 def _both_limits(options: Mapping[str, Any]) -> dict[str, float]:

@@ -107,7 +107,7 @@ class TaskBackend(ResultPublisher, _Backend):
     # -- What web reads --
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
-        row = Task.objects.filter(pk=task_id).defer("message", "arguments").first()
+        row = Task.objects.filter(pk=task_id).defer("message").first()
         return self._meta(row) if row else {"status": states.PENDING, "result": None}
 
     def _meta(self, row: Task) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class TaskBackend(ResultPublisher, _Backend):
         self._ensure_not_eager()
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            row = Task.objects.filter(pk=task_id).defer("message", "arguments").first()
+            row = Task.objects.filter(pk=task_id).defer("message").first()
             left = (
                 RECHECK if deadline is None else max(0, min(RECHECK, deadline - time.monotonic()))
             )
@@ -186,7 +186,7 @@ class TaskBackend(ResultPublisher, _Backend):
         TaskGroup.objects.filter(pk=group_id).delete()
 
     def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
-        """Do nothing: the last member of the header is followed by the body (see ``chords``)."""
+        """Do nothing: the last member of the header is followed by the body (see ``followers``)."""
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Write down for how many tasks a body waits, in the transaction that stores them."""

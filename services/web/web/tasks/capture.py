@@ -9,6 +9,7 @@ from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps
 
 from contracts import topology
+from contracts.tasks import TASKS
 from web.tasks.messages import StoredMessage
 
 # All else that Celery or a caller puts among the properties means nothing to RabbitMQ, or to us:
@@ -34,7 +35,7 @@ class Capture:
 
     def __init__(self) -> None:
         self._message: dict[str, Any] = {}
-        self.has_followers = False  # whether other tasks wait for this one
+        self.is_followed = False  # whether other tasks wait for this one
         self._sent_event: dict[str, Any] | None = None
 
     @property
@@ -65,7 +66,7 @@ class Capture:
         **properties: Any,
     ) -> None:
         name = exchange.name if isinstance(exchange, Exchange) else exchange
-        if name != topology.TASKS.name or not routing_key.startswith(f"{topology.WEB_TASKS}."):
+        if name != topology.TASKS.name or routing_key != routing_key_of(headers["task"]):
             place = f"{name!r}, {routing_key!r}"
             raise RefusedError(f"exchange and routing key are Warren's to choose, and not {place}")
         if len(routing_key.encode()) > LONGEST_KEY:
@@ -74,7 +75,7 @@ class Capture:
             raise RefusedError(f"serializer={serializer!r}: workers take JSON only")
         if compression:
             raise RefusedError(f"compression={compression!r}: workers take none")
-        self.has_followers = bool(body[2].get("chain") or body[2].get("chord"))
+        self.is_followed = any(body[2].get(each) for each in ("chain", "chord", "callbacks"))
         self._message = {
             "routing_key": routing_key,
             "headers": {
@@ -89,6 +90,11 @@ class Capture:
     def message(self) -> StoredMessage:
         """Return what was taken down."""
         return StoredMessage(**self._message, sent_event=self._sent_event)
+
+
+def routing_key_of(task: str) -> str:
+    """Return the routing key with which a task is published."""
+    return task if task in TASKS else f"{topology.WEB_TASKS}.{task}"
 
 
 def encoded(value: Any) -> str:

@@ -127,6 +127,17 @@ class WebTask(_Task):
         raise RefusedError("add_to_chord(): a chord's size is fixed when it is sent")
 
 
+class Contracted(WebTask):
+    """The task of a contract, as web calls it: another service's worker runs it."""
+
+    abstract = True
+    typing = False  # the contract checks the arguments
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: raises RefusedError."""
+        raise RefusedError(f"{self.name} runs in a worker of its own service: call delay()")
+
+
 def _checked(result: Any) -> str:
     """Encode a result. Raises what makes an answer of it that it cannot be stored."""
     document = encoded(result)

@@ -31,6 +31,12 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         return list(args)
 
     @property
+    def kwargs(self) -> dict[str, Any]:
+        """Arguments by name."""
+        _args, kwargs, _options = loads(self.body)
+        return dict(kwargs)
+
+    @property
     def options(self) -> dict[str, Any]:
         """What follows from the task, as signatures: ``chain``, ``chord``, ``callbacks``, …"""
         _args, _kwargs, options = loads(self.body)

@@ -15,18 +15,18 @@ SERVICE = "tasks"  # whose workers run web's own tasks
 class Task(AnsweredTask):
     """A task of any contract, or of web's own: what it was asked, and what it has answered.
 
-    Its arguments may hold secrets, and are shown as its declaration allows. A contract's are in
-    ``arguments``, those of web's own task in ``message``; without a message it has not been sent:
-    another task has to end before.
+    ``message`` is the whole of what is sent, as ``StoredMessage`` encodes it; without one the task
+    has not been sent: another has to end before. Its arguments may hold secrets, and are shown as
+    its declaration allows.
     """
 
     name = models.TextField(help_text="Such as compute.run, or shop.tasks.add.")
     service = models.TextField(default="", help_text="Whose workers run it.")
-    arguments = ExactJSONField(null=True)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+"
     )
     message = models.BinaryField(null=True)
+    is_followed = models.BooleanField(default=False, help_text="Whether others wait for it.")
     ignore_result = models.BooleanField(default=False)
     group_id = models.UUIDField(null=True)
     group_index = models.PositiveIntegerField(null=True)

@@ -11,9 +11,8 @@ from django.conf import settings
 from contracts.errors import result_too_large
 from contracts.results import TaskError, TaskEvent, TaskState
 from contracts.tasks import TaskContract
-from web.messaging import outbox
 from web.messaging.storable import storable_text
-from web.tasks import chords, revoking, storing
+from web.tasks import followers, revoking, storing
 from web.tasks.events import WebTaskEvent, check_depth
 from web.tasks.messages import StoredMessage
 from web.tasks.models import SERVICE, Task
@@ -25,19 +24,6 @@ from web.tracking.retries import RetryPolicy
 RUNNING = (TaskState.STARTED, TaskState.PROGRESS)
 
 
-def tracking(contract: TaskContract[Any]) -> Tracking[Task]:
-    """Declare the tasks of a contract."""
-    return AnsweredTracking(
-        kind=contract.name,
-        service=contract.service,
-        model=Task,
-        rows={"name": contract.name},
-        dispatch=outbox.dispatcher(contract, lambda task: contract.decode(task.arguments)),
-        retry=lambda: RetryPolicy.of("JOB"),
-        guard=f"task.name = '{contract.name}'",  # a service speaks of its own tasks alone
-    )
-
-
 COLUMNS = (
     Column("message", "bytea", lambda event: _again(event)),
     Column("children", "text", lambda event: _of(event, "children")),
@@ -47,18 +33,35 @@ COLUMNS = (
     Column("custom_state", "text", lambda event: storable_text(_of(event, "custom_state") or "")),
     Column("updates", "int", lambda event: event.progress.done if event.progress else 0),
 )
-ASSIGNMENTS = {
+OF_ALL = answers.ASSIGNMENTS | {
     # A run that was asked not to be comes to nothing when it is to be tried again.
     "state": """CASE WHEN event.state = 'queued' AND task.revoked_from IS NOT NULL
         THEN 'cancelled' ELSE event.state END""",
-    "message": "COALESCE(event.message, task.message)",
     "result": "CASE WHEN NOT task.ignore_result THEN event.result::json END",
+}
+ASSIGNMENTS = OF_ALL | {
+    "message": "COALESCE(event.message, task.message)",
     **{name: f"event.{name}::json" for name in ("children", "exception", "meta")},
 }
 
 
-class WebTracking(AnsweredTracking[Task]):
-    """Web's own tasks: they can be revoked, and others may follow them."""
+class PlainTracking(AnsweredTracking[Task]):
+    """Tasks without a table of their own: they can be revoked, and others may follow them."""
+
+    def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:
+        """Tell workers again what is revoked."""
+        if running := [pk for pk, event in winners.items() if event.state in RUNNING]:
+            revoking.insist(running)
+
+    def ended(self, ids: Sequence[UUID]) -> None:
+        """Go on with what follows, and wake those who wait for the answers."""
+        while ids:
+            super().ended(ids)
+            ids = followers.go_on(ids)
+
+
+class WebTracking(PlainTracking):
+    """Web's own tasks, of which the workers tell more than a contract knows."""
 
     def received(self, event: TaskEvent) -> TaskEvent:
         """Take a result as it is; what is too large to be stored is a failure.
@@ -79,17 +82,6 @@ class WebTracking(AnsweredTracking[Task]):
         """Return when the run itself has asked to be tried again."""
         asked = event.again if isinstance(event, WebTaskEvent) else None
         return now + timedelta(seconds=asked.seconds if asked else 0)
-
-    def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:
-        """Tell workers again what is revoked."""
-        if running := [pk for pk, event in winners.items() if event.state in RUNNING]:
-            revoking.insist(running)
-
-    def ended(self, ids: Sequence[UUID]) -> None:
-        """Go on with what follows, and wake those who wait for the answers."""
-        while ids:
-            super().ended(ids)
-            ids = chords.go_on(ids)
 
 
 def _dispatch(task: Task, *, available_at: datetime | None = None) -> None:
@@ -114,10 +106,26 @@ TRACKING = WebTracking(
     dispatch=_dispatch,
     retry=lambda: RetryPolicy.of("JOB"),
     columns=(*answers.COLUMNS, *COLUMNS),
-    assignments=answers.ASSIGNMENTS | ASSIGNMENTS,
+    assignments=ASSIGNMENTS,
     guard=f"task.service = '{SERVICE}'",
     done="updates",
     anew=answers.ANEW | {"exception": None, "traceback": ""},
 )
 WEB = registry.register(TRACKING)
+
+
+def tracking(contract: TaskContract[Any]) -> Tracking[Task]:
+    """Declare the tasks of a contract."""
+    return PlainTracking(
+        kind=contract.name,
+        service=contract.service,
+        model=Task,
+        rows={"name": contract.name, "message__isnull": False},
+        dispatch=_dispatch,
+        retry=lambda: RetryPolicy.of("JOB"),
+        assignments=OF_ALL,
+        guard=f"task.name = '{contract.name}'",  # a service speaks of its own tasks alone
+    )
+
+
 registry.register_events(SERVICE, WebTaskEvent)

@@ -8,8 +8,10 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
+from kombu.utils.json import dumps
 
 from contracts import topology
+from contracts.tasks import TASKS
 from web import request_id
 from web.messaging import outbox
 from web.postgresql import clock
@@ -21,16 +23,19 @@ log = structlog.get_logger("web.tasks")
 # chain. One that has a message has been sent: by a worker that died before it could say so.
 INSERT = """
     INSERT INTO tasks_task (
-        id, name, service, ignore_result, group_id, group_index, parent_id, message,
-        queued_at, dispatched_at, state, attempt, phase, republished, error_type, error_message,
-        worker, traceback, custom_state, updates
+        id, name, service, owner_id, is_followed, ignore_result,
+        group_id, group_index, parent_id, message,
+        queued_at, dispatched_at, state, attempt, phase, republished,
+        error_type, error_message, worker, traceback, custom_state, updates
     ) VALUES (
-        %(id)s, %(name)s, %(service)s, %(ignore_result)s, %(group_id)s, %(group_index)s,
-        %(parent_id)s, %(message)s, statement_timestamp(), COALESCE(%(due)s, statement_timestamp()),
-        'queued', 0, 0, 0, '', '', '', '', '', 0
+        %(id)s, %(name)s, %(service)s, %(owner_id)s, %(is_followed)s, %(ignore_result)s,
+        %(group_id)s, %(group_index)s, %(parent_id)s, %(message)s,
+        statement_timestamp(), COALESCE(%(due)s, statement_timestamp()), 'queued', 0, 0, 0,
+        '', '', '', '', '', 0
     )
     ON CONFLICT (id) DO UPDATE SET
-        name = excluded.name, ignore_result = excluded.ignore_result,
+        name = excluded.name, owner_id = excluded.owner_id,
+        is_followed = excluded.is_followed, ignore_result = excluded.ignore_result,
         group_id = excluded.group_id, group_index = excluded.group_index,
         parent_id = excluded.parent_id, message = excluded.message,
         queued_at = excluded.queued_at, dispatched_at = excluded.dispatched_at
@@ -38,6 +43,13 @@ INSERT = """
         AND tasks_task.service = excluded.service
     RETURNING id
 """
+# Headers of a task that no other has to do with.
+ALONE: dict[str, Any] = {"group": None, "group_index": None, "stamped_headers": None, "stamps": {}}
+
+
+def service_of(name: str) -> str:
+    """Whose workers run a task."""
+    return TASKS[name].service if name in TASKS else SERVICE
 
 
 def together() -> AbstractContextManager[object]:
@@ -50,7 +62,8 @@ def store(
     *,
     due: datetime | timedelta | None,
     ignore_result: bool,
-    has_followers: bool,
+    is_followed: bool,
+    owner_id: UUID | None = None,
 ) -> None:
     """Store a task and its message, unless that has been done before.
 
@@ -58,7 +71,8 @@ def store(
         message: of the task, whose id is among its headers.
         due: when the task may begin, or how long from now; at once if None.
         ignore_result: keep no result.
-        has_followers: other tasks wait for this one, and get rows too.
+        is_followed: other tasks wait for this one, and get rows too.
+        owner_id: of the user for whom it is done, if for anybody.
     """
     message.headers.setdefault("request_id", request_id.current())  # a retry has it already
     headers, task_id = message.headers, UUID(message.headers["id"])
@@ -71,7 +85,9 @@ def store(
                 {
                     "id": task_id,
                     "name": headers["task"],
-                    "service": SERVICE,
+                    "service": service_of(headers["task"]),
+                    "owner_id": owner_id,
+                    "is_followed": is_followed,
                     "ignore_result": ignore_result,
                     "group_id": headers.get("group"),
                     "group_index": headers.get("group_index"),
@@ -83,7 +99,7 @@ def store(
             if cursor.fetchone() is None:
                 log.info("task was sent before", task=headers["task"], task_id=str(task_id))
                 return
-        if has_followers:
+        if is_followed:
             _plan(message)
         send(message, available_at=due)
 
@@ -91,15 +107,20 @@ def store(
 def send(message: StoredMessage, *, runs: int = 0, available_at: datetime | None = None) -> None:
     """Put the message of a row into the outbox, within the caller's transaction.
 
-    ``runs`` is the number of runs that there have been: results of the next one outrank theirs.
+    ``runs`` is the number of runs that there have been: results of the next one outrank theirs. A
+    contract's worker counts them as retries, and is told nothing of what follows its task.
     """
+    headers, body = message.headers | {"runs": runs}, message.body
+    if headers["task"] in TASKS:
+        headers = message.headers | ALONE | {"retries": runs}
+        body = dumps([[], message.kwargs, {}])
     outbox.store(
         task_id=UUID(message.headers["id"]),
         exchange=topology.TASKS.name,
         routing_key=message.routing_key,
-        headers=message.headers | {"runs": runs},
+        headers=headers,
         properties=message.properties,
-        body=message.body.encode(),
+        body=body.encode(),
         sent_event=message.sent_event,
         available_at=available_at,
     )
@@ -143,5 +164,8 @@ def planned(signature: dict[str, Any], *, in_body: bool = False) -> Iterator[Pla
 
 def _plan(message: StoredMessage) -> None:
     """Make rows of what follows: whoever asks for it has to hear of a failure before it."""
-    rows = [Task(id=each.id, name=each.name, service=SERVICE) for each in following(message)]
+    rows = [
+        Task(id=each.id, name=each.name, service=service_of(each.name))
+        for each in following(message)
+    ]
     Task.objects.bulk_create(rows, ignore_conflicts=True)

@@ -135,10 +135,16 @@ class Tracking(Generic[Row]):
 
 
 class Engine(Generic[Row]):
-    """Brings the rows of one kind of work up to date; all of it inside of a transaction."""
+    """Brings the rows of one kind of work up to date; all of it inside of a transaction.
+
+    ``rest`` is the engine of those that have no row here, but one elsewhere, if there is such.
+    """
+
+    rest: "Engine[Any] | None" = None
 
     def __init__(self, tracking: Tracking[Row]) -> None:
         self._tracking = tracking
+        self.kind = tracking.kind
         self.service = tracking.service
         self.model = tracking.model
         self.dispatch = tracking.dispatch
@@ -175,6 +181,17 @@ class Engine(Generic[Row]):
             ended += self._try_again(passing)
         if ended:
             tracking.ended(ended)
+        if self.rest and len(changed) < len(winners):
+            self.rest.apply([event for event in events if UUID(event.task_id) not in changed])
+
+    def of(self, pk: UUID) -> "Engine[Any]":
+        """Return the engine that has a row."""
+        here = self.rest is None or self._rows([pk]).exists()
+        return self if here or self.rest is None else self.rest
+
+    def row(self, pk: UUID) -> TrackedTask | None:
+        """Return a row, if there is one."""
+        return self.of(pk).model._default_manager.filter(pk=pk).first()
 
     def replay(self, ids: Sequence[UUID]) -> dict[UUID, int]:
         """Set rows that have failed back to queued and return the number of runs of each so far.
@@ -192,13 +209,18 @@ class Engine(Generic[Row]):
             **({self._tracking.error: ""} if self._tracking.error else {}),
             **self._tracking.anew,
         )
+        if self.rest and len(runs) < len(ids):
+            runs |= self.rest.replay([pk for pk in ids if pk not in runs])
         return runs
 
     def errors(self, ids: Sequence[UUID]) -> dict[UUID, str]:
         """Say of the rows that have failed with what, in words for an operator."""
         failed = self._rows(ids).filter(state=self._failure)
         explanation: Any = self._tracking.explanation or self._tracking.error
-        return dict(failed.values_list("pk", explanation))
+        found: dict[UUID, str] = dict(failed.values_list("pk", explanation))
+        if self.rest and len(found) < len(ids):
+            found |= self.rest.errors([pk for pk in ids if pk not in found])
+        return found
 
     def unfinished(self) -> QuerySet[Row]:
         """Select the rows whose tasks have no answer yet: each has to be somewhere."""

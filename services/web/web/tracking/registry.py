@@ -1,6 +1,6 @@
 """Who in web cares about the results of which work."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from contracts.results import TaskEvent
@@ -11,6 +11,7 @@ from web.tracking.models import TrackedTask
 Row = TypeVar("Row", bound=TrackedTask)
 _engines: dict[str, Engine[Any]] = {}
 _rest: list[Callable[[TaskContract[Any]], Tracking[Any]]] = []
+_complete: set[str] = set()  # kinds to which nothing is to be added any more
 _forms: dict[str, type[TaskEvent]] = {}
 
 
@@ -22,8 +23,9 @@ def register(tracking: Tracking[Row]) -> Engine[Row]:
 
 
 def register_rest(declare: Callable[[TaskContract[Any]], Tracking[Any]]) -> None:
-    """Let the tasks of contracts that nobody else has registered have what ``declare`` returns."""
+    """Let tasks of contracts that are in nobody else's rows have what ``declare`` returns."""
     _rest[:] = [declare]
+    _complete.clear()
 
 
 def register_events(service: str, form: type[TaskEvent]) -> None:
@@ -36,17 +38,29 @@ def find(kind: str) -> Engine[Any] | None:
 
     A kind is the name of a task in the contracts, or what else an app has registered.
     """
-    if kind not in _engines and kind in TASKS:
-        for declare in _rest:
-            register(declare(TASKS[kind]))
+    if kind not in _complete and kind in TASKS:
+        _add_rest(TASKS[kind])
+        _complete.add(kind)
     return _engines.get(kind)
 
 
-def registered() -> Mapping[str, Engine[Any]]:
-    """Return all engines by their kinds."""
+def engines() -> list[Engine[Any]]:
+    """Return all of them."""
     for task in TASKS:
         find(task)
-    return _engines
+    return [
+        each for engine in _engines.values() for each in (engine, engine.rest) if each is not None
+    ]
+
+
+def _add_rest(contract: TaskContract[Any]) -> None:
+    """Let tasks of a contract that have no table of their own, or are not in it, be found too."""
+    for declare in _rest:
+        rest = Engine(declare(contract))
+        if contract.name in _engines:
+            _engines[contract.name].rest = rest
+        else:
+            _engines[contract.name] = rest
 
 
 def form_of_events(service: str) -> type[TaskEvent]:

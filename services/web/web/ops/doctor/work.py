@@ -15,7 +15,7 @@ from web.messaging.models import OutboxMessage
 from web.messaging.workers import alive, held
 from web.ops.doctor.finding import Finding, warn, well
 from web.postgresql import clock
-from web.tasks.models import SERVICE, Task
+from web.tasks.models import Task
 
 # How long a message may wait in the broker until somebody should know.
 PATIENCE = timedelta(minutes=10)
@@ -41,7 +41,7 @@ def look_at_mails() -> Iterator[Finding]:
 def look_at_tasks() -> Iterator[Finding]:
     """Find tasks without a table of their own that nobody has in hand."""
     # Others have to end before those without a message are sent.
-    sent = Task.objects.exclude(service=SERVICE, message=None)
+    sent = Task.objects.exclude(message=None)
     tasks = sent.annotate(since=F("started_at"))
     troubles = list(_adrift("tasks", tasks, Task.State.RUNNING))
     yield from troubles or [well("each that waits or runs is where it should be")]

@@ -18,7 +18,6 @@ from web.tasks.events import Again, WebTaskEvent
 from web.tasks.messages import StoredMessage
 from web.tasks.models import Task
 from web.tasks.results import WEB
-from web.tasks.sending import send
 from web.tasks.testing import drain
 from web.tasks.tests.shop import add, fail, total
 
@@ -55,7 +54,7 @@ def state(result: Any) -> str:
 def test_a_worker_of_webs_tasks_speaks_for_no_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     contract = TaskContract("texts.count_words", Payload, frozenset())
     monkeypatch.setitem(TASKS, contract.name, contract)
-    task = send(contract, Payload())
+    task = Task.objects.get(pk=app.send_task(contract.name).id)
     apply(event(task.pk, S.SUCCESS, result="1"))
     task.refresh_from_db()
     assert (task.state, task.service) == ("queued", "texts")

@@ -9,7 +9,9 @@ from celery.result import AsyncResult
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections, transaction
 
+from contracts.tasks import RUN_COMPUTATION, SEND_EMAIL
 from staged_shop import tasks
+from web.tasks.contracted import contract_task
 
 
 class Command(BaseCommand):
@@ -19,6 +21,8 @@ class Command(BaseCommand):
         """Go on until the end of the input."""
         names = vars(tasks) | {
             "AsyncResult": AsyncResult,
+            "compute": contract_task(RUN_COMPUTATION),
+            "send_email": contract_task(SEND_EMAIL),
             "chain": chain,
             "chord": chord,
             "group": group,

@@ -97,7 +97,7 @@ def test_a_mail_that_is_tried_again_shows_the_last_answer() -> None:
 
 
 def test_a_task_that_nobody_runs_is_told() -> None:
-    task = Task.objects.create(name="compute.run", arguments={}, state="running")
+    task = Task.objects.create(name="compute.run", message=b"{}", state="running")
     assert [each.level for each in look_at_tasks()] == [Level.OK]
     Task.objects.filter(pk=task.pk).update(started_at=Now() - LONG_AGO)
     (finding,) = look_at_tasks()

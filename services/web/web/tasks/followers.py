@@ -1,6 +1,7 @@
-"""Chords: the body is sent with the last result of the header, in the same transaction.
+"""What follows from the end of a task, in the transaction that stores its result.
 
-Nobody polls. Of two collectors with a last result each, the second one to lock the chord sees both.
+The body of a chord is sent with the last result of its header, and nobody polls. Of two collectors
+with a last result each, the second one to lock the chord sees both.
 """
 
 from collections import Counter
@@ -11,14 +12,14 @@ from uuid import UUID
 import structlog
 from celery import current_app, maybe_signature
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from kombu.utils.json import dumps, loads
 
 from web.messaging import dead_letters
 from web.messaging.lifecycle import is_outage
 from web.postgresql import clock
 from web.tasks.messages import StoredMessage
-from web.tasks.models import Task, TaskGroup
+from web.tasks.models import SERVICE, Task, TaskGroup
 from web.tasks.storing import following, planned
 
 log = structlog.get_logger("web.tasks")
@@ -31,15 +32,49 @@ def go_on(ended: Sequence[UUID]) -> list[UUID]:
 
     Whatever can begin only after one that has failed fails too, and is returned.
     """
-    rows = Task.objects.filter(pk__in=ended)
+    concerned = Task.objects.filter(Q(is_followed=True) | Q(group_id__isnull=False), pk__in=ended)
+    rows = list(concerned.order_by("pk"))
     failed: list[UUID] = []
-    for row in rows.filter(state__in=FAILED, message__isnull=False).order_by("pk"):
-        failed += _fail_following(row)
-    groups = rows.exclude(group_id=None).values("group_id")
+    for row in rows:
+        if row.state in FAILED:
+            failed += _fail_following(row)
+        elif row.service != SERVICE:
+            failed += _send_following(row)
+    groups = [row.group_id for row in rows if row.group_id]
     waiting = TaskGroup.objects.filter(pk__in=groups, chord_size__isnull=False)
     for chord in waiting.select_for_update().order_by("pk"):
         failed += _look_at(chord)
     return failed
+
+
+def _send_following(row: Task) -> list[UUID]:
+    """Send what follows a task whose worker cannot: those of web's own tasks do it themselves."""
+    options = StoredMessage.of(row.message).options
+    chain = options.get("chain") or []
+    sent: list[tuple[Any, dict[str, Any]]] = [
+        (callback, {}) for callback in options.get("callbacks") or ()
+    ]
+    if chain:
+        sent.append((chain[-1], {"chain": chain[:-1]}))
+    failed: list[UUID] = []
+    for signature, rest in sent:
+        failed += _send(signature, loads(dumps(row.result)), parent_id=str(row.pk), **rest)
+    return failed
+
+
+def _send(signature: dict[str, Any], result: Any, **options: Any) -> list[UUID]:
+    """Send a task with the result of the one before; what cannot be sent fails, and is returned."""
+    try:
+        with transaction.atomic():
+            following: Any = maybe_signature(signature, app=current_app)
+            following.apply_async((result,), **options)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        log.exception("a task cannot be sent after another", task=signature["task"])
+        reason = f"it cannot be sent: {dead_letters.words(error)}"
+        return _fail([each.id for each in planned(signature)], _chord_error(reason))
+    return []
 
 
 def _look_at(chord: TaskGroup) -> list[UUID]:
@@ -54,22 +89,10 @@ def _look_at(chord: TaskGroup) -> list[UUID]:
 
 
 def _send_body(members: QuerySet[Task]) -> list[UUID]:
-    first = members.values_list("pk", "message").first()
-    if first is None:
-        return []
-    body = StoredMessage.of(first[1]).options["chord"]
+    message = members.values_list("message", flat=True).first()
+    body = StoredMessage.of(message).options["chord"]
     results = [loads(dumps(result)) for result in members.values_list("result", flat=True)]
-    try:
-        with transaction.atomic():
-            sent: Any = maybe_signature(body, app=current_app)
-            sent.apply_async((results,))
-    except Exception as error:
-        if is_outage(error):
-            raise
-        log.exception("the body of a chord cannot be sent", member=str(first[0]))
-        reason = f"it cannot be sent: {dead_letters.words(error)}"
-        return _fail([each.id for each in planned(body)], _chord_error(reason))
-    return []
+    return _send(body, results)
 
 
 def _close(chord: TaskGroup) -> None:
