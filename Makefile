@@ -55,7 +55,7 @@ lint: $(ENVIRONMENT) ## Check format, style and types
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@PYTHONPATH=services/web $(BIN)/lint-imports --no-logo
-	@cd services/web && ../../$(BIN)/mypy . ../../tests/extra/staged_shop # on its own: Django's types need Django's settings
+	@cd services/web && ../../$(BIN)/mypy . ../../tests/extra/staged_shop ../../examples/notes # on its own: Django's types need Django's settings
 
 format: $(ENVIRONMENT) ## Format the code, and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix-only

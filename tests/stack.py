@@ -40,8 +40,7 @@ SETTINGS = {
     "RECONCILE_INTERVAL": "1",
     "RECONCILE_AFTER": "5",  # reports come late on a busy machine
     "COMPUTE_MODULES": "staged_computations",
-    "EXTRA_APPS": "staged_shop",
-    "PYTHONPATH": str(Path(__file__).parent / "extra"),
+    "PYTHONPATH": f"{Path(__file__).parent / 'extra'}:{CHECKOUT / 'examples'}",
 }
 
 # Seconds for which a process of web that knows of an outage refuses requests unasked, and a little.
@@ -71,6 +70,8 @@ class Stack:
         self.environment = (
             process_environment(settings, os.environ) | SETTINGS | coverage_settings()
         )
+        apps = ("staged_shop", "notes", self.environment["EXTRA_APPS"])
+        self.environment["EXTRA_APPS"] = ",".join(filter(None, apps))
         self.smtp = SmtpServer(settings.ports["SMTP_PORT"])
         commands = read_procfile(CHECKOUT / "Procfile")
 

@@ -1,6 +1,7 @@
 """Django for the tests of web, on the servers of the test run."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from local.throwaway import installation_of_this_process
 INSTALLATION = installation_of_this_process(Path(__file__).parents[2])
 os.environ |= process_environment(INSTALLATION, os.environ)
 os.environ["DJANGO_SETTINGS_MODULE"] = "web.settings"
+# The example is tested beside whatever apps the checkout has.
+os.environ["EXTRA_APPS"] = ",".join(filter(None, ("notes", os.environ["EXTRA_APPS"])))
+EXAMPLES = str(Path(__file__).parents[2] / "examples")
+sys.path.append(EXAMPLES)
+os.environ["PYTHONPATH"] = ":".join(filter(None, (EXAMPLES, os.environ.get("PYTHONPATH"))))
 django.setup()
 # Else the processes of pytest-xdist would inherit it, and read the settings before their own ports.
 del os.environ["DJANGO_SETTINGS_MODULE"]

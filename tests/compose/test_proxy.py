@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contracts.topology import SERVICES
+from contracts.topology import SERVICES, queue_name
 
 from .client import wait_for
 from .composition import Composition
@@ -61,7 +61,9 @@ def test_staff_see_flower_with_all_workers_and_rabbitmq(
     queues = operator.get("/rabbitmq/api/queues/warren", auth=("monitoring", password)).json()
 
     assert workers == sorted(SERVICES)
-    assert {*SERVICES, "web.results", "web.dead"} <= {queue["name"] for queue in queues}
+    assert {*map(queue_name, SERVICES), "web.results", "web.dead"} <= {
+        queue["name"] for queue in queues
+    }
     assert "RabbitMQ Management" in operator.get("/rabbitmq/").text
     assert "Flower" in operator.get("/flower/").text
 

@@ -1,5 +1,8 @@
 """Addresses of web."""
 
+from importlib.util import find_spec
+
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -15,6 +18,11 @@ api = [
     path("", include("web.mail.urls")),
     path("", include("web.jobs.urls")),
     path("", include("web.messaging.urls")),
+    *(
+        path("", include(f"{app}.urls"))
+        for app in settings.EXTRA_APPS
+        if find_spec(f"{app}.urls") is not None
+    ),
 ]
 # What a person may type; a program that posts to them is told that they are none.
 index = APIRootView.as_view(

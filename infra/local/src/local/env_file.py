@@ -48,6 +48,12 @@ def read_or_create(root: Path) -> dict[str, str]:
     return values
 
 
+def extra_apps(root: Path) -> str:
+    """Read which apps a checkout has added to web, if it has an `.env` at all."""
+    path = root / ".env"
+    return _parse(path, known(root)).get("EXTRA_APPS", "") if path.exists() else ""
+
+
 def known(root: Path) -> set[str]:
     """The names in `.env.example`, also of the optional settings that are comments there."""
     path = root / ".env.example"

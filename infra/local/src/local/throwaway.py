@@ -6,6 +6,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from local import env_file
 from local.ports import free_ports
 from local.settings import PORTS, Settings
 
@@ -22,4 +23,6 @@ def throwaway_settings(checkout: Path) -> Settings:
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     shutil.copy(checkout / ".env.example", root)
     ports = (str(port) for port in free_ports(len(PORTS)))
-    return Settings.load(root, dict(zip(PORTS, ports, strict=True)))
+    # Apps that somebody has added are a part of what is tested.
+    changes = {"EXTRA_APPS": env_file.extra_apps(checkout)}
+    return Settings.load(root, changes | dict(zip(PORTS, ports, strict=True)))

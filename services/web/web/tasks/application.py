@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from celery import Celery, maybe_signature
 from celery.app.amqp import AMQP
@@ -95,7 +96,7 @@ class OutboxCelery(_Celery):
         Raises RefusedError for what Warren's tasks do not have, and MalformedMessageError for
         arguments against the contract of another service's task.
         """
-        task_id = task_id or uuid()
+        task_id = _checked(task_id) if task_id else uuid()
         if contract := TASKS.get(name):
             args, kwargs = (), _payload(contract, task_id, args, kwargs)
         # Celery would report no state of an ignored run, not even that it is to be retried.
@@ -193,6 +194,14 @@ def _payload(contract: TaskContract[Any], task_id: str, args: Any, kwargs: Any) 
     if contract.id_field:
         given.setdefault(contract.id_field, task_id)
     return contract.encode(contract.decode(given))
+
+
+def _checked(task_id: str) -> str:
+    """Return the id. Raises RefusedError for what is no UUID."""
+    try:
+        return str(UUID(str(task_id)))
+    except ValueError:
+        raise RefusedError(f"task_id={task_id!r}: it must be a UUID") from None
 
 
 def _both_limits(options: Mapping[str, Any]) -> dict[str, float]:

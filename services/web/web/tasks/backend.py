@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from billiard import current_process
@@ -15,6 +16,7 @@ from kombu.utils.json import dumps, loads
 from contracts.backend import ResultPublisher, task_error, task_event
 from contracts.results import TaskError, TaskState
 from web.messaging.storable import storable_text
+from web.postgresql.pool import give_back
 from web.tasks.capture import encoded
 from web.tasks.events import WebTaskEvent
 from web.tasks.models import Task, TaskGroup
@@ -107,7 +109,7 @@ class TaskBackend(ResultPublisher, _Backend):
     # -- What web reads --
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
-        row = Task.objects.filter(pk=task_id).defer("message").first()
+        row = _find(task_id)
         return self._meta(row) if row else {"status": states.PENDING, "result": None}
 
     def _meta(self, row: Task) -> dict[str, Any]:
@@ -155,7 +157,7 @@ class TaskBackend(ResultPublisher, _Backend):
         self._ensure_not_eager()
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            row = Task.objects.filter(pk=task_id).defer("message").first()
+            row = _find(task_id)
             left = (
                 RECHECK if deadline is None else max(0, min(RECHECK, deadline - time.monotonic()))
             )
@@ -168,8 +170,11 @@ class TaskBackend(ResultPublisher, _Backend):
                 raise NotReadyError("The operation timed out.")
 
     def _forget(self, task_id: str) -> None:
-        Task.objects.filter(pk=task_id, state__in=Task.FINAL).delete()
-        Task.objects.filter(pk=task_id).update(ignore_result=True)
+        row = _find(task_id)
+        if row and row.is_final:
+            row.delete()
+        elif row:
+            Task.objects.filter(pk=row.pk).update(ignore_result=True)
 
     # -- Groups and chords --
 
@@ -218,5 +223,15 @@ def _count_update(request: Any) -> int:
 
 def _wait_for_row(task_id: str, seconds: float) -> Task | None:
     """Wait for a task that nobody has sent yet, or whose row is not committed."""
+    give_back()
     time.sleep(seconds)
-    return Task.objects.filter(pk=task_id).first()
+    return _find(task_id)
+
+
+def _find(task_id: str) -> Task | None:
+    """Find a row; what is no UUID is the id of none."""
+    try:
+        known = UUID(str(task_id))
+    except ValueError:
+        return None
+    return Task.objects.filter(pk=known).defer("message").first()

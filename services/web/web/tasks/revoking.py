@@ -1,6 +1,7 @@
 """Revoking a task, wherever it is."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,10 @@ def note(task_id: str | Sequence[str], *, terminate: bool = False, **_: Any) -> 
     so the row says from which run on there must be none (see ``insist``). What no relay has claimed
     yet, or nobody has sent, ends here and now.
     """
-    ids = [UUID(str(each)) for each in maybe_list(task_id) or ()]
+    ids = []
+    for each in maybe_list(task_id) or ():
+        with suppress(ValueError):  # what is no UUID is the id of none
+            ids.append(UUID(str(each)))
     rows = Task.objects.select_for_update().filter(pk__in=ids, state__in=Task.UNFINISHED)
     ended = []
     for row in rows.annotate(sent=Q(message__isnull=False)).defer("message").order_by("pk"):

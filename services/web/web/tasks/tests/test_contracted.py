@@ -76,7 +76,7 @@ def answer(task: Any, state: TaskState, **fields: Any) -> TaskEvent:
 
 
 def messages() -> list[dict[str, Any]]:
-    bodies = OutboxMessage.objects.values_list("body", flat=True)
+    bodies = OutboxMessage.objects.order_by("pk").values_list("body", flat=True)
     return [msgspec.json.decode(bytes(body))[1] for body in bodies]
 
 

@@ -238,6 +238,14 @@ def test_an_unknown_id_is_pending() -> None:
         result.get(timeout=0.1)
 
 
+def test_an_id_is_a_uuid() -> None:
+    with pytest.raises(RefusedError, match="UUID"):
+        shop.add.apply_async((1, 2), task_id="my-own")
+    assert fresh(SimpleNamespace(id="my-own")).state == "PENDING"
+    fresh(SimpleNamespace(id="my-own")).forget()
+    app.control.revoke("my-own")
+
+
 def test_the_same_id_is_sent_once() -> None:
     task_id = str(uuid4())
     for _ in range(2):
