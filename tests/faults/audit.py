@@ -1,4 +1,4 @@
-"""What the database saw: each time that a job or a mail came to an end, by the database's clock."""
+"""What the database saw: each time that a job, a task or a mail came to an end, by its clock."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,14 +21,25 @@ CREATE OR REPLACE TRIGGER faults_job AFTER UPDATE ON jobs_job FOR EACH ROW
           AND (OLD.state, OLD.result::text, OLD.error_message)
               IS DISTINCT FROM (NEW.state, NEW.result::text, NEW.error_message))
     EXECUTE FUNCTION faults_note();
+CREATE OR REPLACE TRIGGER faults_task AFTER UPDATE ON tasks_task FOR EACH ROW
+    WHEN (NEW.state IN ('succeeded', 'failed', 'cancelled')
+          AND (OLD.state, OLD.result::text, OLD.error_message)
+              IS DISTINCT FROM (NEW.state, NEW.result::text, NEW.error_message))
+    EXECUTE FUNCTION faults_note();
 CREATE OR REPLACE TRIGGER faults_mail AFTER UPDATE ON mail_email FOR EACH ROW
     WHEN (NEW.state IN ('sent', 'failed') AND OLD.state IS DISTINCT FROM NEW.state)
     EXECUTE FUNCTION faults_note();
 """
 
+ROWS = """
+SELECT id, state, result, error_message FROM jobs_job WHERE id = ANY(%s::uuid[])
+UNION ALL
+SELECT id, state, result, error_message FROM tasks_task WHERE id = ANY(%s::uuid[])
+"""
+
 
 def begin(stack: Stack) -> None:
-    """Watch jobs and mails from now on."""
+    """Watch jobs, tasks and mails from now on."""
     stack.execute(TRIGGERS)
 
 
@@ -43,9 +54,8 @@ def endings(stack: Stack, ids: Sequence[str]) -> dict[str, list[tuple[str, float
 
 
 def jobs(stack: Stack, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The rows of jobs, by id."""
-    query = "SELECT id, state, result, error_message FROM jobs_job WHERE id = ANY(%s::uuid[])"
-    return {str(row["id"]): row for row in stack.rows(query, list(ids))}
+    """The rows of jobs, and of web's own tasks, by id."""
+    return {str(row["id"]): row for row in stack.rows(ROWS, list(ids), list(ids))}
 
 
 def mails(stack: Stack, recipients: Sequence[str]) -> list[dict[str, Any]]:

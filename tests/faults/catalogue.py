@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from .stage import Stage
 
-PROCESSES = ("web", "relay", "collector", "reconciler", "mailer", "compute")
-QUEUES = ("compute", "mailer", "web.results", "web.dead")
+PROCESSES = ("web", "relay", "collector", "reconciler", "mailer", "compute", "tasks")
+QUEUES = ("compute", "mailer", "web.tasks", "web.results", "web.dead")
 
 Act = Callable[[Stage], None]
 

@@ -105,7 +105,8 @@ class _Client:
         self._random = random.Random(user.email)
         self._http = httpx.Client(base_url=f"{web_url}/api/v1/", timeout=TIMEOUT, trust_env=False)
         acts = {
-            self._plain: 13,
+            self._plain: 9,
+            self._summed: 5,
             self._long: 1,
             self._failing: 1,
             self._stumbling: 1,
@@ -128,6 +129,15 @@ class _Client:
     def _plain(self) -> None:
         x, y = self._random.randint(-1000, 1000), self._random.randint(-1000, 1000)
         self._submit("plain", "add", {"x": x, "y": y}, "succeeded", x + y)
+
+    def _summed(self) -> None:
+        """Have web's own tasks do it, sent in some way."""
+        x, y = self._random.randint(-1000, 1000), self._random.randint(-1000, 1000)
+        way = self._random.choice(["task", "retry", "chain", "chord"])
+        answer = self._ask(
+            "submit", "POST", f"sums/{way}", json={"x": x, "y": y}, expect=httpx.codes.ACCEPTED
+        )
+        self._promised(str(answer.json()["id"]), way, "succeeded", x + y)
 
     def _long(self) -> None:
         seconds = self._random.choice([0.3, 0.6, 1.2])

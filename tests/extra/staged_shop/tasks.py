@@ -22,6 +22,15 @@ def add(x: Any, y: Any) -> Any:
     return x + y
 
 
+@shared_task(bind=True, max_retries=5)
+def add_later(self: Any, x: int, y: int) -> int:
+    """Add, but not in the first run, which asks for another out of a transaction."""
+    with transaction.atomic():
+        if self.request.retries == 0:
+            raise self.retry(countdown=0.2)
+    return x + y
+
+
 @shared_task
 def total(numbers: list[int]) -> int:
     """Add all."""

@@ -6,7 +6,7 @@ from tests import broker_users
 from tests.faults.catalogue import QUEUES, Act, fault
 from tests.faults.stage import Stage
 
-USERS = ("relay", "collector", "mailer", "compute", "reconciler")
+USERS = ("relay", "collector", "mailer", "compute", "tasks", "reconciler")
 
 
 @fault("alarm for 30 s", "RabbitMQ's memory", quick=True)
@@ -52,7 +52,7 @@ def _forbidden(user: str) -> Act:
     return act
 
 
-for _queue in ("compute", "mailer", "web.results"):
+for _queue in ("compute", "mailer", "web.tasks", "web.results"):
     fault("full for 15 s", f"queue {_queue}")(_full(_queue))
 for _queue in QUEUES:
     fault("deleted by hand", f"queue {_queue}", quick=_queue == "compute")(_deleted(_queue))

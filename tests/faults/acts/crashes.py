@@ -65,6 +65,20 @@ def compute(stage: Stage) -> None:
     stage.wait(2)
 
 
+@fault(GROUP, "a process of the pool of web's own tasks")
+def process_of_tasks(stage: Stage) -> None:
+    for _ in range(4):
+        stage.stack.tasks.kill_child(stage.random.choice(list(stage.stack.tasks.children)))
+        stage.wait(1)
+
+
+@fault(GROUP, "all of web's own tasks", quick=True)
+def tasks(stage: Stage) -> None:
+    for _ in range(3):
+        stage.kill(stage.stack.tasks)
+        stage.wait(2)
+
+
 @fault(GROUP, "RabbitMQ", quick=True)
 def rabbitmq(stage: Stage) -> None:
     stage.stack.broker.kill()

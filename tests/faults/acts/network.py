@@ -18,6 +18,8 @@ PAIRS = (
     ("mailer", "database"),
     ("mailer", "smtp"),
     ("compute", "broker"),
+    ("tasks", "broker"),
+    ("tasks", "database"),
 )
 
 

@@ -47,7 +47,7 @@ def _scaled(more: int, *names: str) -> Act:
     return act
 
 
-fault("scaled 1 → 4 → 1", "mailer and compute")(_scaled(3, "mailer", "compute"))
+fault("scaled 1 → 4 → 1", "mailer, compute and tasks")(_scaled(3, "mailer", "compute", "tasks"))
 fault("scaled 1 → 2 → 1", "web's relay, collector and reconciler")(
     _scaled(1, "relay", "collector", "reconciler")
 )

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from contracts.tasks import TASKS
-from contracts.topology import SERVICES
+from contracts.topology import SERVICES, queue_name
 from tests.faults.catalogue import QUEUES, Act, fault
 from tests.faults.stage import Stage
 from tests.forgery import Forger
@@ -115,7 +115,9 @@ def malformed(stage: Stage) -> None:
         for body, headers in MALFORMED.values():
             for service in SERVICES:
                 unique = secrets.token_hex(8)
-                wire.publish(body, f"{service}.anything", headers, correlation_id=unique)
+                wire.publish(
+                    body, f"{queue_name(service)}.anything", headers, correlation_id=unique
+                )
 
 
 @fault(GROUP, "5 MiB on every queue")
