@@ -244,6 +244,11 @@ def test_periodic_work_begins_by_itself_and_by_hand(stack: Stack) -> None:
     stack.poll(prunings, lambda states: states[before:] == ["succeeded"] * 2, "the one by hand")
 
 
+def test_a_task_that_has_expired_does_not_run(stack: Stack, shop: Shop) -> None:
+    task_id = shop("add.apply_async((1, 2), expires=-1).id")
+    stack.poll(lambda: shop.state(task_id), lambda state: state == "REVOKED", "its end")
+
+
 def test_secrets_among_the_arguments_are_not_logged(stack: Stack, shop: Shop) -> None:
     task_id = shop("tell.delay(1, password='hunter2').id")
     assert shop.result(task_id) == 8

@@ -1,1 +1,1 @@
-"""Tasks without a table of their own: one row each, for any task of the contracts."""
+"""Celery's API over the outbox: web's own tasks, and those of the contracts; one row each."""

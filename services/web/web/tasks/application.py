@@ -171,15 +171,28 @@ class OutboxCelery(_Celery):
         arguments = {key: value for key, value in bound.arguments.items() if key != "self"}
         return repr({key: arguments[key] if key in shown else HIDDEN for key in arguments})[:1024]
 
+    def register_task(self, task: Any, **options: Any) -> Any:
+        """Register a task that is a class. Raises ImproperlyConfigured if it is not of ours."""
+        if not isinstance(task, WebTask):
+            raise ImproperlyConfigured(f"{task!r}: derive it from web.tasks.execution.WebTask")
+        return super().register_task(task, **options)
+
     def _task_from_fun(self, fun: Any, name: str | None = None, **options: Any) -> Any:
-        """Register a task. Raises ImproperlyConfigured for a name that is taken."""
+        """Register a task.
+
+        Raises ImproperlyConfigured for a name that is taken, and for options that would lose it.
+        """
         name = name or self.gen_task_name(fun.__name__, fun.__module__)
         if name in TASKS or name == SERVICE:
             raise ImproperlyConfigured(f"{name} is the name of a contract's task")
         for option in ("acks_late", "reject_on_worker_lost"):
             if options.get(option) is False:
                 raise ImproperlyConfigured(f"{name}: {option}=False would lose it with its worker")
-        options |= _both_limits(options)
+        if options.get("rate_limit"):
+            raise ImproperlyConfigured(
+                f"{name}: rate_limit= would hold it in a worker where nobody can see it"
+            )
+        options |= _both_limits(options) | {"base": _with_ours(options.get("base"))}
         if name in self._tasks and _place(self._tasks[name].run) != _place(fun):
             places = f"{_place(self._tasks[name].run)} and {_place(fun)}"
             raise ImproperlyConfigured(f"two tasks are called {name}: {places}")
@@ -211,6 +224,13 @@ def _both_limits(options: Mapping[str, Any]) -> dict[str, float]:
     if soft and not hard:
         return {"time_limit": soft + grace}
     return {"soft_time_limit": hard} if hard and not soft else {}
+
+
+def _with_ours(base: Any) -> Any:
+    """Give a task's own class what every task of web's has."""
+    if base is None or issubclass(base, WebTask):
+        return base
+    return type(base.__name__, (base, WebTask), {"abstract": True, "__module__": base.__module__})
 
 
 def _place(function: Any) -> str:

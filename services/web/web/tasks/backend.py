@@ -87,7 +87,9 @@ class TaskBackend(ResultPublisher, _Backend):
             return WebTaskEvent(**msgspec.structs.asdict(event) | said)
         fields = msgspec.structs.asdict(task_event(task_id, None, state, request))
         if state == states.SUCCESS:
-            fields["result"] = getattr(request, "encoded_result", None) or encoded(result)
+            # A class of somebody's own may have made another of it.
+            checked, text = getattr(request, "encoded_result", None) or (None, "")
+            fields["result"] = text if text and checked is result else encoded(result)
             fields["children"] = _children(self.current_task_children(request))
         elif isinstance(result, BaseException):
             fields |= self._failure(result, traceback)

@@ -82,7 +82,7 @@ class WebTask(_Task):
         try:
             with at_work():
                 result = self.run(*args, **kwargs)
-            self.request.encoded_result = _checked(result)
+            self.request.encoded_result = result, _checked(result)
         except Retry as error:
             _log("task to be tried again", started, reason=type(error.exc or error).__name__)
             raise

@@ -10,6 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
 from web.messaging.lifecycle import StopSignal
 from web.postgresql import clock
@@ -212,3 +213,22 @@ def test_operators_list_run_pause_and_resume() -> None:
     assert "gone  is not declared any more" in command("list")
     with pytest.raises(CommandError, match=r"no periodic task 'nope'. There is:\n  tidy"):
         command("pause", "nope")
+
+
+@pytest.mark.django_db
+def test_staff_do_the_same_in_the_admin(admin_client: Client) -> None:
+    for name in (NAME, "gone"):
+        PeriodicTask.objects.create(name=name, last_due=clock.now())
+    address = "/admin/tasks/periodictask/"
+    assert "30 2 * * * Europe/Berlin" in admin_client.get(address).content.decode()
+
+    def act(action: str) -> str:
+        selected = {"action": action, "_selected_action": [NAME, "gone"]}
+        page = admin_client.post(address, selected, follow=True)
+        return " ".join(map(str, page.context["messages"]))
+
+    assert "gone is not declared any more" in act("pause")
+    assert PeriodicTask.objects.get(pk=NAME).paused
+    assert "tidy goes on" in act("resume")
+    assert "tidy was sent" in act("run_now")
+    assert Task.objects.get().name == add.name

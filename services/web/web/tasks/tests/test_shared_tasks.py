@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import celery
 import pytest
 from asgiref.sync import async_to_sync
 from celery.exceptions import TimeoutError as NotReadyError
@@ -20,6 +21,7 @@ from web.jobs.tests.factories import make_user
 from web.messaging.models import OutboxMessage
 from web.tasks.application import app
 from web.tasks.capture import RefusedError
+from web.tasks.execution import WebTask
 from web.tasks.models import Task
 from web.tasks.testing import drain
 from web.tasks.tests import shop
@@ -332,10 +334,40 @@ def test_two_tasks_of_one_name_are_refused_where_they_are_declared() -> None:
     app.task(shop.add.run, name="web.tasks.tests.shop.add")  # the same once more
 
 
-@pytest.mark.parametrize("option", ["acks_late", "reject_on_worker_lost"])
-def test_a_task_that_would_be_lost_with_its_worker_is_refused(option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("acks_late", False), ("reject_on_worker_lost", False), ("rate_limit", "10/m")],
+)
+def test_a_task_that_would_be_lost_is_refused(option: str, value: Any) -> None:
     with pytest.raises(ImproperlyConfigured, match=option):
-        app.task(lambda: None, name=f"shop.{option}", **{option: False})
+        app.task(lambda: None, name=f"shop.{option}", **{option: value})
+
+
+def test_a_class_of_ones_own_has_what_all_tasks_have() -> None:
+    class Doubling(celery.Task):  # type: ignore[type-arg]
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return 2 * super().__call__(*args, **kwargs)
+
+    doubled = app.task(shop.add.run, name="shop.doubled", base=Doubling)
+    try:
+        assert isinstance(doubled, WebTask)
+        result = doubled.delay(1, 2)
+        drain()
+        assert result.get() == 6
+    finally:
+        app.tasks.pop("shop.doubled")
+    with pytest.raises(ImproperlyConfigured, match="WebTask"):
+        app.register_task(Doubling())
+
+
+def test_eager_tasks_run_at_the_call_and_leave_nothing() -> None:
+    app.conf.task_always_eager = True
+    try:
+        assert shop.add.delay(1, 2).get() == 3
+        assert celery.group(shop.add.s(1, 2), shop.add.s(3, 4)).apply_async().get() == [3, 7]
+    finally:
+        app.conf.task_always_eager = False
+    assert not Task.objects.exists()
 
 
 def test_a_name_that_no_routing_key_holds_is_refused() -> None:

@@ -12,7 +12,8 @@ from django.db import connection, transaction
 
 from contracts.results import TaskError, TaskEvent, TaskState
 from contracts.tasks import TASKS, Payload, TaskContract
-from web.messaging.models import OutboxMessage
+from web.messaging import dead_letters, redaction
+from web.messaging.models import DeadLetter, OutboxMessage
 from web.tasks.application import app
 from web.tasks.events import Again, WebTaskEvent
 from web.tasks.messages import StoredMessage
@@ -58,6 +59,23 @@ def test_a_worker_of_webs_tasks_speaks_for_no_contract(monkeypatch: pytest.Monke
     apply(event(task.pk, S.SUCCESS, result="1"))
     task.refresh_from_db()
     assert (task.state, task.service) == ("queued", "texts")
+
+
+@pytest.mark.django_db
+def test_a_dead_letter_of_webs_own_belongs_to_its_row() -> None:
+    task = Task.objects.get(pk=add.delay(1, 2).id)
+    letter = DeadLetter(
+        task=add.name, task_id=task.pk, routing_key=f"web.tasks.{add.name}", body=b"[[1,2],{},{}]",
+        exchange="warren.tasks", reason="delivery_limit", headers={"runs": 2, "retries": 1},
+    )  # fmt: skip
+    assert redaction.subject(letter) == task
+    assert "row shows" in redaction.shown_body(letter)
+    death = dead_letters.event_of(letter)
+    assert death is not None
+    assert (death.kind, death.attempt) == ("tasks", 6)
+    apply(death)
+    assert state(task) == "FAILURE"
+    assert dead_letters.event_of(DeadLetter(task=add.name, task_id=task.pk)) is None  # forged
 
 
 @pytest.mark.django_db
