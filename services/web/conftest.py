@@ -18,13 +18,14 @@ INSTALLATION = installation_of_this_process(Path(__file__).parents[2])
 os.environ |= process_environment(INSTALLATION, os.environ)
 os.environ["DJANGO_SETTINGS_MODULE"] = "web.settings"
 # The example is tested beside whatever apps the checkout has.
-os.environ["EXTRA_APPS"] = ",".join(filter(None, ("notes", os.environ["EXTRA_APPS"])))
-EXAMPLES = str(Path(__file__).parents[2] / "examples")
-sys.path.append(EXAMPLES)
-os.environ["PYTHONPATH"] = ":".join(filter(None, (EXAMPLES, os.environ.get("PYTHONPATH"))))
+own_apps = os.environ["EXTRA_APPS"]
+os.environ["EXTRA_APPS"] = ",".join(filter(None, ("notes", own_apps)))
+sys.path.append(str(Path(__file__).parents[2] / "examples"))
 django.setup()
-# Else the processes of pytest-xdist would inherit it, and read the settings before their own ports.
+# Else the processes of pytest-xdist would inherit it, and read the settings before their own ports;
+# and those that tests start have only the apps of the checkout.
 del os.environ["DJANGO_SETTINGS_MODULE"]
+os.environ["EXTRA_APPS"] = own_apps
 
 from django.db import connections  # noqa: E402 -- after the settings
 
