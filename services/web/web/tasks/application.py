@@ -99,6 +99,7 @@ class OutboxCelery(_Celery):
         task_id = _checked(task_id) if task_id else uuid()
         if contract := TASKS.get(name):
             args, kwargs = (), _payload(contract, task_id, args, kwargs)
+            options.pop("shadow", None)  # by which Flower names it, the contract says
         # Celery would report no state of an ignored run, not even that it is to be retried.
         ignored = bool(options.pop("ignore_result", False))
         owner, _ = options.pop("owner", None), options.pop("connection", None)

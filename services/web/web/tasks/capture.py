@@ -17,6 +17,7 @@ from web.tasks.messages import StoredMessage
 PROPERTIES = ("correlation_id", "priority")
 # A retry copies all headers of its delivery, also those of the relay and of the broker.
 OF_DELIVERY = ("outbox_id", "refusals", "runs")
+FOLLOWING = ("chain", "chord", "callbacks", "errbacks")  # options of a task that others follow
 LONGEST_KEY = 255  # bytes, of a routing key
 MOST_KIB = 4096  # of a body; RabbitMQ takes up to 16 MiB
 
@@ -75,7 +76,7 @@ class Capture:
             raise RefusedError(f"serializer={serializer!r}: workers take JSON only")
         if compression:
             raise RefusedError(f"compression={compression!r}: workers take none")
-        self.is_followed = any(body[2].get(each) for each in ("chain", "chord", "callbacks"))
+        self.is_followed = any(body[2].get(each) for each in FOLLOWING)
         self._message = {
             "routing_key": routing_key,
             "headers": {

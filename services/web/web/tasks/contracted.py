@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contracts.tasks import TASKS, TaskContract
+from contracts.tasks import TaskContract
 from web.tasks.application import app
 from web.tasks.execution import Contracted
 
@@ -15,9 +15,3 @@ def contract_task(contract: TaskContract[Any]) -> Any:
     if contract.name not in app.tasks:
         app.register_task(type(contract.payload.__name__, (Contracted,), {"name": contract.name})())
     return app.tasks[contract.name]
-
-
-def register_all() -> None:
-    """Let tasks of contracts be found by name."""
-    for contract in TASKS.values():
-        contract_task(contract)

@@ -16,10 +16,12 @@ from contracts.errors import PermanentError, result_too_large
 from contracts.execution import AnsweringRequest
 from contracts.headers import TaskBody, TaskHeaders
 from contracts.processes import at_work
+from web.messaging.lifecycle import is_outage
 from web.tasks.capture import RefusedError, encoded
 from web.tasks.events import check_depth
 
 log = structlog.get_logger("warren.task")
+QUERY_CANCELED = "57014"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
 class WebTaskHeaders(TaskHeaders, frozen=True):
@@ -91,6 +93,9 @@ class WebTask(_Task):
             self.backend.store_result(self.request.id, error, states.REVOKED, request=self.request)
             raise
         except Exception as error:
+            if _will_pass(error):
+                _log("task to be tried again", started, reason=type(error).__name__)
+                raise Retry("the database is away", error) from error
             _log("task failed", started, error=type(error).__name__)
             raise
         _log("task done", started)
@@ -136,6 +141,15 @@ class Contracted(WebTask):
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: raises RefusedError."""
         raise RefusedError(f"{self.name} runs in a worker of its own service: call delay()")
+
+
+def _will_pass(error: Exception) -> bool:
+    """Whether a run has met a database that is away: that is no failure of the task's.
+
+    A statement that takes too long would do so again.
+    """
+    canceled = getattr(error.__cause__, "sqlstate", None) == QUERY_CANCELED
+    return is_outage(error) and not canceled
 
 
 def _checked(result: Any) -> str:

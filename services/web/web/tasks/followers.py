@@ -38,6 +38,8 @@ def go_on(ended: Sequence[UUID]) -> list[UUID]:
     for row in rows:
         if row.state in FAILED:
             failed += _fail_following(row)
+            if row.service != SERVICE:
+                _call_back(row)
         elif row.service != SERVICE:
             failed += _send_following(row)
     groups = [row.group_id for row in rows if row.group_id]
@@ -45,6 +47,18 @@ def go_on(ended: Sequence[UUID]) -> list[UUID]:
     for chord in waiting.select_for_update().order_by("pk"):
         failed += _look_at(chord)
     return failed
+
+
+def wait_again(replayed: Sequence[UUID]) -> None:
+    """Let what has failed with tasks that are run again wait for them, as it did before."""
+    rows = Task.objects.filter(pk__in=replayed, is_followed=True)
+    ids = [each.id for row in rows for each in following(StoredMessage.of(row.message))]
+    failed = Task.objects.filter(
+        pk__in=ids, message__isnull=True, state=Task.State.FAILED, revoked_from__isnull=True
+    )
+    failed.update(
+        state=Task.State.QUEUED, error_type="", error_message="", exception=None, finished_at=None
+    )
 
 
 def _send_following(row: Task) -> list[UUID]:
@@ -60,6 +74,12 @@ def _send_following(row: Task) -> list[UUID]:
     for signature, rest in sent:
         failed += _send(signature, loads(dumps(row.result)), parent_id=str(row.pk), **rest)
     return failed
+
+
+def _call_back(row: Task) -> None:
+    """Send what was to be called if a task failed (``link_error``), with the id of that task."""
+    for signature in StoredMessage.of(row.message).options.get("errbacks") or ():
+        _send(signature, str(row.pk), parent_id=str(row.pk))
 
 
 def _send(signature: dict[str, Any], result: Any, **options: Any) -> list[UUID]:
@@ -80,12 +100,11 @@ def _send(signature: dict[str, Any], result: Any, **options: Any) -> list[UUID]:
 def _look_at(chord: TaskGroup) -> list[UUID]:
     members = Task.objects.filter(group_id=chord.pk).order_by("group_index")
     states = Counter(members.values_list("state", flat=True).order_by())
-    if any(states[state] for state in FAILED):
-        _close(chord)  # with the member that failed, its body has
-    elif states[Task.State.SUCCEEDED] == chord.chord_size:
-        _close(chord)
-        return _send_body(members)
-    return []
+    if states[Task.State.SUCCEEDED] != chord.chord_size:
+        return []  # one that has failed may be run again
+    chord.chord_size = None
+    chord.save(update_fields=["chord_size"])
+    return _send_body(members)
 
 
 def _send_body(members: QuerySet[Task]) -> list[UUID]:
@@ -93,11 +112,6 @@ def _send_body(members: QuerySet[Task]) -> list[UUID]:
     body = StoredMessage.of(message).options["chord"]
     results = [loads(dumps(result)) for result in members.values_list("result", flat=True)]
     return _send(body, results)
-
-
-def _close(chord: TaskGroup) -> None:
-    chord.chord_size = None
-    chord.save(update_fields=["chord_size"])
 
 
 def _fail_following(row: Task) -> list[UUID]:

@@ -22,8 +22,6 @@ from web.tracking.engine import Column, Tracking
 from web.tracking.retries import RetryPolicy
 
 RUNNING = (TaskState.STARTED, TaskState.PROGRESS)
-
-
 COLUMNS = (
     Column("message", "bytea", lambda event: _again(event)),
     Column("children", "text", lambda event: _of(event, "children")),
@@ -37,6 +35,9 @@ OF_ALL = answers.ASSIGNMENTS | {
     # A run that was asked not to be comes to nothing when it is to be tried again.
     "state": """CASE WHEN event.state = 'queued' AND task.revoked_from IS NOT NULL
         THEN 'cancelled' ELSE event.state END""",
+    "finished_at": """CASE WHEN event.final
+        OR (event.state = 'queued' AND task.revoked_from IS NOT NULL)
+        THEN GREATEST(event.happened, task.started_at) END""",
     "result": "CASE WHEN NOT task.ignore_result THEN event.result::json END",
 }
 ASSIGNMENTS = OF_ALL | {
@@ -59,6 +60,10 @@ class PlainTracking(AnsweredTracking[Task]):
             super().ended(ids)
             ids = followers.go_on(ids)
 
+    def replayed(self, ids: Sequence[UUID]) -> None:
+        """Let what has failed with them wait for them again."""
+        followers.wait_again(ids)
+
 
 class WebTracking(PlainTracking):
     """Web's own tasks, of which the workers tell more than a contract knows."""
@@ -79,9 +84,10 @@ class WebTracking(PlainTracking):
         )
 
     def again(self, row: Task, event: TaskEvent, now: datetime) -> datetime | str:
-        """Return when the run itself has asked to be tried again."""
-        asked = event.again if isinstance(event, WebTaskEvent) else None
-        return now + timedelta(seconds=asked.seconds if asked else 0)
+        """Return when the run itself has asked to be tried again, if it has."""
+        if isinstance(event, WebTaskEvent) and event.again:
+            return now + timedelta(seconds=event.again.seconds)
+        return super().again(row, event, now)
 
 
 def _dispatch(task: Task, *, available_at: datetime | None = None) -> None:

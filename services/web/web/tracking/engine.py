@@ -133,6 +133,9 @@ class Tracking(Generic[Row]):
     def ended(self, ids: Sequence[UUID]) -> None:
         """Do what follows from the end of tasks."""
 
+    def replayed(self, ids: Sequence[UUID]) -> None:
+        """Do what follows if tasks that have failed are run again."""
+
 
 class Engine(Generic[Row]):
     """Brings the rows of one kind of work up to date; all of it inside of a transaction.
@@ -209,6 +212,8 @@ class Engine(Generic[Row]):
             **({self._tracking.error: ""} if self._tracking.error else {}),
             **self._tracking.anew,
         )
+        if runs:
+            self._tracking.replayed(list(runs))
         if self.rest and len(runs) < len(ids):
             runs |= self.rest.replay([pk for pk in ids if pk not in runs])
         return runs

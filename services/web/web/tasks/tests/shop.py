@@ -67,6 +67,16 @@ def autoretry(self: Any, until: int) -> int:
     return self.request.retries
 
 
+troubles: list[Exception] = []  # that a run meets, one after the other
+
+
+@shared_task
+def meet_troubles() -> str:
+    if troubles:
+        raise troubles.pop()
+    return "all is well"
+
+
 @shared_task(bind=True, ignore_result=True, max_retries=1)
 def silent_and_flaky(self: Any) -> None:
     if self.request.retries < 1:

@@ -25,7 +25,7 @@ from web.tasks.capture import RefusedError
 from web.tasks.contracted import contract_task
 from web.tasks.models import Task
 from web.tasks.testing import drain
-from web.tasks.tests.shop import add, fail, total
+from web.tasks.tests.shop import add, fail, silent, total
 from web.tracking import registry
 from web.tracking.engine import Engine
 from web.tracking.waiting import InsideTransactionError, watch
@@ -193,6 +193,7 @@ def test_work_that_has_a_table_can_be_sent_without_a_row_in_it(
 def test_what_failed_there_can_be_repeated() -> None:
     result = contract_task(RUN_COMPUTATION).delay(computation="add", arguments={})
     failed = structs.replace(event(result.id, S.FAILURE), error=TaskError("ValueError", "no"))
+    assert registry.find(RUN_COMPUTATION.name) is JOBS
     JOBS.apply([failed])
     pk = row(result).pk
     assert JOBS.errors([pk]) == {pk: "ValueError: no"}
@@ -210,6 +211,13 @@ def test_what_follows_it_is_sent_when_its_result_is_there() -> None:
     drain()
     assert last.get() == 13
     assert {task.result for task in Task.objects.filter(name=add.name)} == {3, 7, 13}
+
+
+def test_who_is_to_hear_of_its_failure_does() -> None:
+    failing = count(link_error=silent.s(), shadow="no word")
+    drain()
+    engine().apply([answer(failing, S.FAILURE, error=TaskError("ValueError", "no"))])
+    assert drain() == [silent.name]
 
 
 def test_it_may_be_anywhere_in_a_flow() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import celery
+import psycopg
 import pytest
 from asgiref.sync import async_to_sync
 from celery.exceptions import TimeoutError as NotReadyError
 from celery.result import AsyncResult
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import OperationalError, transaction
 from kombu.exceptions import EncodeError
 
 from contracts.errors import PermanentError
@@ -100,6 +101,25 @@ def test_a_retry_waits_in_the_outbox_for_its_time() -> None:
     assert timedelta(seconds=50) < message.due_at - datetime.now(UTC) < timedelta(seconds=61)
     assert fresh(result).state == "RETRY"
     assert isinstance(fresh(result).result, RuntimeError)
+
+
+def test_a_run_that_finds_the_database_away_is_tried_again() -> None:
+    shop.troubles[:] = [OperationalError("the database is away")]
+    result = shop.meet_troubles.delay()
+    assert len(drain(until_due=True)) == 1
+    assert fresh(result).state == "RETRY"
+    assert OutboxMessage.objects.get().due_at > datetime.now(UTC) + timedelta(seconds=1)
+    assert len(drain()) == 1
+    assert fresh(result).get() == "all is well"
+
+
+def test_a_statement_that_takes_too_long_is_a_failure() -> None:
+    slow = OperationalError("canceling statement due to statement timeout")
+    slow.__cause__ = psycopg.errors.QueryCanceled()
+    shop.troubles[:] = [slow]
+    result = shop.meet_troubles.delay()
+    assert len(drain()) == 1
+    assert fresh(result).state == "FAILURE"
 
 
 def test_a_task_without_a_result_is_still_retried_and_ends() -> None:

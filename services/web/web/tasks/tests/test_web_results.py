@@ -127,6 +127,7 @@ def test_a_revoked_task_has_no_further_run() -> None:
     assert OutboxMessage.objects.count() == told + 1
     apply(event(result.id, S.RETRY, attempt=2))
     assert state(result) == "REVOKED"
+    assert Task.objects.get().finished_at is not None
     assert OutboxMessage.objects.count() == told + 1
 
 
@@ -145,6 +146,23 @@ def test_what_follows_a_task_that_was_given_up_fails_with_it() -> None:
         WEB.give_up([Task.objects.get(pk=last.parent.parent.id).pk], "its message got lost")
     assert {row.error_message for row in Task.objects.all()} == {"its message got lost"}
     assert state(last) == "FAILURE"
+
+
+@pytest.mark.django_db
+def test_what_has_failed_with_a_task_goes_on_when_that_is_run_again() -> None:
+    result: Any = chord([add.s(1, 2), add.s(3, 4) | add.s(0)], total.s()).apply_async()
+    [broken] = Task.objects.filter(is_followed=True, group_id=None)
+    OutboxMessage.objects.filter(task_id=broken.pk).delete()
+    drain()
+    apply(event(broken.pk, S.FAILURE, error=TaskError("ValueError", "no")))
+    assert state(result) == "FAILURE"
+    with transaction.atomic():
+        assert WEB.replay([broken.pk]) == {broken.pk: 1}
+        broken.refresh_from_db()
+        WEB.dispatch(broken)
+    assert state(result) == "PENDING"
+    drain()
+    assert AsyncResult(result.id, app=app).get() == 10
 
 
 @pytest.mark.django_db
