@@ -70,8 +70,8 @@ class Stack:
         self.environment = (
             process_environment(settings, os.environ) | SETTINGS | coverage_settings()
         )
-        apps = ("staged_shop", "notes", self.environment["EXTRA_APPS"])
-        self.environment["EXTRA_APPS"] = ",".join(filter(None, apps))
+        own_apps = filter(None, self.environment["EXTRA_APPS"].split(","))
+        self.environment["EXTRA_APPS"] = ",".join({"staged_shop", "notes", *own_apps})
         self.smtp = SmtpServer(settings.ports["SMTP_PORT"])
         commands = read_procfile(CHECKOUT / "Procfile")
 
