@@ -71,7 +71,7 @@ class Stack:
             process_environment(settings, os.environ) | SETTINGS | coverage_settings()
         )
         own_apps = filter(None, self.environment["EXTRA_APPS"].split(","))
-        self.environment["EXTRA_APPS"] = ",".join({"staged_shop", "notes", *own_apps})
+        self.environment["EXTRA_APPS"] = ",".join(sorted({"staged_shop", "notes", *own_apps}))
         self.smtp = SmtpServer(settings.ports["SMTP_PORT"])
         commands = read_procfile(CHECKOUT / "Procfile")
 

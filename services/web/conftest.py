@@ -19,7 +19,7 @@ os.environ |= process_environment(INSTALLATION, os.environ)
 os.environ["DJANGO_SETTINGS_MODULE"] = "web.settings"
 # The example is tested beside whatever apps the checkout has.
 own_apps = os.environ["EXTRA_APPS"]
-os.environ["EXTRA_APPS"] = ",".join({"notes", *filter(None, own_apps.split(","))})
+os.environ["EXTRA_APPS"] = ",".join(sorted({"notes", *filter(None, own_apps.split(","))}))
 sys.path.append(str(Path(__file__).parents[2] / "examples"))
 django.setup()
 # Else the processes of pytest-xdist would inherit it, and read the settings before their own ports;
