@@ -143,6 +143,18 @@ def test_a_foreseen_error_is_an_answer_and_any_other_a_dead_letter_too(
     assert shop.result(task_id) == "mended"
 
 
+def test_a_task_that_the_worker_has_not_got_says_so(stack: Stack, shop: Shop) -> None:
+    task_id = shop("send_task('newer.add', (1, 2)).id")
+    with pytest.raises(CallError, match="the worker has no such task"):
+        shop.result(task_id)
+    query = "SELECT detail FROM messaging_deadletter WHERE task_id = %s"
+    stack.poll(
+        lambda: stack.rows(query, task_id),
+        lambda rows: rows and "restart it" in rows[0]["detail"],
+        "its dead letter",
+    )
+
+
 def test_a_task_that_always_crashes_fails_with_all_that_follows(shop: Shop, gate: Gate) -> None:
     last = shop("chain(crash.si(gate), add.si(1, 1)).apply_async().id", gate=str(gate.folder))
     with pytest.raises(CallError, match="crashed its worker 4 times"):

@@ -68,7 +68,9 @@ class StrictConsumer(Consumer):
         self._reject(message, None)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Reject a task that this worker does not have."""
+        """Reject a task that this worker does not have; a backend that can tell so does."""
+        if tell := getattr(self.app.backend, "tell_unknown", None):
+            tell(message.headers)
         self._reject(message, exc)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:

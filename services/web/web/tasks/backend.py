@@ -8,7 +8,9 @@ from uuid import UUID
 import msgspec
 from billiard import current_process
 from celery import states
+from celery.app.task import Context
 from celery.backends.base import BaseBackend
+from celery.exceptions import NotRegistered
 from celery.exceptions import TimeoutError as NotReadyError
 from celery.result import result_from_tuple
 from kombu.utils.json import dumps, loads
@@ -31,6 +33,7 @@ CELERYS = {
 }
 # States that a run ends with or that Celery itself reports; all others a run says of itself.
 PUBLISHED = frozenset(TaskState) - {TaskState.PROGRESS}
+LONGEST_NAME = 200  # characters
 LONGEST_TRACEBACK = 10_000  # characters, of its end
 
 
@@ -76,6 +79,15 @@ class TaskBackend(ResultPublisher, _Backend):
         publish = self.publish_progress if event.custom_state else self.publish
         publish(body, event.routing_key, correlation_id=task_id)
         return result
+
+    def tell_unknown(self, headers: dict[str, Any]) -> None:
+        """Say of a task that this worker has not got it: its code may be older than the sender's."""
+        name = storable_text(headers.get("task", ""), LONGEST_NAME)
+        known = _uuid(headers.get("id"))
+        if known:
+            words = f"{name}: the worker has no such task; restart it with the code that has it"
+            request = Context(headers, task=name)
+            self.store_result(str(known), NotRegistered(words), states.FAILURE, request=request)
 
     def _event(
         self, task_id: str, result: Any, state: str, traceback: Any, request: Any
@@ -232,8 +244,12 @@ def _wait_for_row(task_id: str, seconds: float) -> Task | None:
 
 def _find(task_id: str) -> Task | None:
     """Find a row; what is no UUID is the id of none."""
+    known = _uuid(task_id)
+    return Task.objects.filter(pk=known).defer("message").first() if known else None
+
+
+def _uuid(text: Any) -> UUID | None:
     try:
-        known = UUID(str(task_id))
+        return UUID(str(text))
     except ValueError:
         return None
-    return Task.objects.filter(pk=known).defer("message").first()

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-from celery import chain, chord, group
+from celery import chain, chord, current_app, group
 from celery.result import AsyncResult
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections, transaction
@@ -21,6 +21,7 @@ class Command(BaseCommand):
         """Go on until the end of the input."""
         names = vars(tasks) | {
             "AsyncResult": AsyncResult,
+            "send_task": current_app.send_task,
             "compute": contract_task(RUN_COMPUTATION),
             "send_email": contract_task(SEND_EMAIL),
             "chain": chain,
