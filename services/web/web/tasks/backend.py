@@ -81,7 +81,7 @@ class TaskBackend(ResultPublisher, _Backend):
         return result
 
     def tell_unknown(self, headers: dict[str, Any]) -> None:
-        """Say of a task that this worker has not got it: its code may be older than the sender's."""
+        """Say of a task that this worker has not got it: its code may be older than web's."""
         name = storable_text(headers.get("task", ""), LONGEST_NAME)
         known = _uuid(headers.get("id"))
         if known:
