@@ -30,6 +30,7 @@ os.environ["EXTRA_APPS"] = own_apps
 from django.db import connections  # noqa: E402 -- after the settings
 
 from web.accounts.hashing import Argon2  # noqa: E402
+from web.tasks.application import app  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +50,12 @@ def _no_connection_left_open() -> Iterator[None]:
     """Close them, for the tests of another service may stop the database before web's next ones."""
     yield
     connections.close_all()
+
+
+@pytest.fixture(autouse=True)
+def _webs_application() -> None:
+    """Make web's Celery application the current one: whoever makes another leaves that behind."""
+    app.set_current()
 
 
 @pytest.fixture(scope="session", autouse=True)

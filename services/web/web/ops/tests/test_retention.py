@@ -17,7 +17,6 @@ from web.messaging.models import DeadLetter, OutboxMessage
 from web.ops import retention
 from web.ops.tasks import prune
 from web.postgresql import clock
-from web.tasks.application import app
 from web.tasks.models import Task, TaskGroup
 from web.tasks.testing import drain
 
@@ -125,7 +124,6 @@ def test_what_somebody_has_locked_is_left_alone() -> None:
 
 
 def test_it_runs_as_a_task_and_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    app.set_current()  # a test that has made another one has left it behind
     answers: list[Any] = [({"tasks": 7}, False), ({"tasks": 2}, True)]
     monkeypatch.setattr(retention, "prune", lambda _: answers.pop(0))
     result = prune.delay()

@@ -18,11 +18,6 @@ from web.tasks.tests.shop import add, fail, flaky, silent, total
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def _warrens_application() -> None:
-    app.set_current()  # a test that has made another one has left it behind
-
-
 def fresh(result: Any) -> Any:
     return AsyncResult(result.id, app=app)
 

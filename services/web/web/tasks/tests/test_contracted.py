@@ -47,7 +47,6 @@ TITLES = TaskContract("titles.count_words", CountWords, frozenset())
 
 @pytest.fixture(autouse=True)
 def _contracts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    app.set_current()  # a test that has made another one has left it behind
     for contract in (COUNT_WORDS, TITLES):
         monkeypatch.setitem(TASKS, contract.name, contract)
     yield

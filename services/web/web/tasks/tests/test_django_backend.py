@@ -12,7 +12,6 @@ from django_tasks.exceptions import InvalidTaskError, TaskResultDoesNotExist, Ta
 from django_tasks.signals import task_enqueued
 
 from web.messaging.models import OutboxMessage
-from web.tasks.application import app
 from web.tasks.models import Task
 from web.tasks.testing import drain
 
@@ -42,11 +41,6 @@ def refuse() -> None:
 @task
 def unspeakable() -> object:
     return object()
-
-
-@pytest.fixture(autouse=True)
-def _warrens_application() -> None:
-    app.set_current()  # a test that has made another one has left it behind
 
 
 def test_a_task_is_stored_run_and_read() -> None:

@@ -15,7 +15,6 @@ from django.test import Client
 from web.messaging.lifecycle import StopSignal
 from web.postgresql import clock
 from web.tasks import periodic
-from web.tasks.application import app
 from web.tasks.models import PeriodicTask, Task
 from web.tasks.tests.shop import add
 
@@ -25,7 +24,6 @@ START = datetime(2026, 3, 28, 12, 0, 30, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    app.set_current()  # a test that has made another one has left it behind
     monkeypatch.setattr(periodic, "_entries", [])
     declare = periodic.periodic("30 2 * * *", zone="Europe/Berlin", args=(1, 2), name=NAME)
     assert declare(add) is add

@@ -31,11 +31,6 @@ from web.tracking.waiting import InsideTransactionError
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def _warrens_application() -> None:
-    app.set_current()  # a test that has made another one has left it behind
-
-
 def fresh(result: Any) -> Any:
     return AsyncResult(result.id, app=app)
 

@@ -25,11 +25,6 @@ from web.tasks.tests.shop import add, fail, total
 S = TaskState
 
 
-@pytest.fixture(autouse=True)
-def _warrens_application() -> None:
-    app.set_current()  # a test that has made another one has left it behind
-
-
 def event(task_id: Any, state: TaskState, attempt: int = 1, **fields: Any) -> WebTaskEvent:
     return WebTaskEvent(
         task_id=str(task_id),
