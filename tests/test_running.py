@@ -11,7 +11,7 @@ from .process import Process
 from .stack import Stack, run
 
 WITH_LIVENESS_FILE = pytest.mark.parametrize(
-    "name", ["relay", "collector", "reconciler", "mailer", "compute"]
+    "name", ["relay", "collector", "reconciler", "mailer", "compute", "tasks"]
 )
 
 LISTENING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN warren_jobs%%'"

@@ -102,7 +102,7 @@ def assert_nothing_in(text: str, trip: Trip) -> None:
 
 
 @pytest.mark.parametrize(
-    "process", ["web", "relay", "collector", "reconciler", "mailer", "compute", "flower"]
+    "process", ["web", "relay", "collector", "reconciler", "mailer", "compute", "tasks", "flower"]
 )
 def test_the_logs_tell_no_secret(stack: Stack, trip: Trip, process: str) -> None:
     log = getattr(stack, process).log

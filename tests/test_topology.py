@@ -16,11 +16,12 @@ from .process import Process
 from .stack import Stack, run
 from .wire import Wire
 
+TASK_QUEUES = [{"tasks": "web.tasks"}.get(each, each) for each in topology.SERVICES]
+
 VIEWS = {
     "relay": topology.OF_RELAY,
     "collector": topology.OF_COLLECTOR,
-    "mailer": topology.of_worker("mailer"),
-    "compute": topology.of_worker("compute"),
+    **{service: topology.of_worker(service) for service in topology.SERVICES},
 }
 
 
@@ -68,12 +69,12 @@ def test_every_queue_is_a_durable_quorum_queue_with_a_delivery_limit(
     declared: Wire, vhost: str, management: Management
 ) -> None:
     queues = {queue["name"]: queue for queue in management.get(f"queues/{vhost}")}
-    assert set(queues) == {"mailer", "compute", "web.tasks", "web.results", "web.dead"}
+    assert set(queues) == {*TASK_QUEUES, "web.results", "web.dead"}
     for queue in queues.values():
         assert queue["durable"]
         assert queue["arguments"]["x-queue-type"] == "quorum"
         assert queue["arguments"]["x-delivery-limit"] >= 3
-    for name in ("mailer", "compute", "web.tasks", "web.results"):
+    for name in (*TASK_QUEUES, "web.results"):
         assert queues[name]["arguments"]["x-dead-letter-exchange"] == "warren.dead"
         assert queues[name]["arguments"]["x-dead-letter-strategy"] == "at-least-once"
 
@@ -87,7 +88,7 @@ def test_every_queue_hears_what_it_should(
         if found["source"]  # the broker binds every queue to its nameless exchange
     }
     assert bindings == {
-        *(("warren.tasks", f"{queue}.#", queue) for queue in ("mailer", "compute", "web.tasks")),
+        *(("warren.tasks", f"{queue}.#", queue) for queue in TASK_QUEUES),
         *((f"warren.results.{each}", "#", "web.results") for each in topology.SERVICES),
         ("warren.dead", "#", "web.dead"),
         ("warren.unrouted", "", "web.dead"),

@@ -261,8 +261,20 @@ def test_a_task_that_has_expired_does_not_run(stack: Stack, shop: Shop) -> None:
     stack.poll(lambda: shop.state(task_id), lambda state: state == "REVOKED", "its end")
 
 
-def test_secrets_among_the_arguments_are_not_logged(stack: Stack, shop: Shop) -> None:
+def test_secrets_among_the_arguments_are_in_no_log_and_no_event(
+    stack: Stack, shop: Shop, wire: Wire
+) -> None:
+    spy = wire.spy("celeryev")
     task_id = shop("tell.delay(1, password='hunter2').id")
     assert shop.result(task_id) == 8
+
+    def events() -> str:
+        copies = [copy.body.decode() for copy in spy.seen]
+        return "\n".join(copy for copy in copies if task_id in copy)
+
+    told = stack.poll(events, lambda text: "task-succeeded" in text, "its events")
+    for kind in ("task-sent", "task-received", "task-started"):
+        assert kind in told
+    assert "hunter2" not in told
     assert "hunter2" not in stack.tasks.last_log
     assert task_id in stack.tasks.last_log

@@ -11,10 +11,9 @@ from kombu.transport.base import StdChannel
 
 from contracts.errors import MissingTopologyError, TopologyError
 
-# Web's own tasks are named after its apps, and so their routing keys need a word before them.
+SERVICES = ("mailer", "compute", "tasks")
+# Web's own tasks are named after its apps, and so their routing keys need words before them.
 WEB_TASKS = "web.tasks"
-QUEUE_NAMES = {"mailer": "mailer", "compute": "compute", "tasks": WEB_TASKS}
-SERVICES = tuple(QUEUE_NAMES)
 
 UNROUTED = Exchange("warren.unrouted", type="fanout", durable=True)
 TASKS = Exchange(
@@ -46,7 +45,7 @@ def results_exchange(service: str) -> Exchange:
 
 def queue_name(service: str) -> str:
     """Name of the queue from which a service's workers take their tasks."""
-    return QUEUE_NAMES.get(service, service)
+    return WEB_TASKS if service == "tasks" else service
 
 
 def _quorum(delivery_limit: int) -> dict[str, object]:
