@@ -12,17 +12,16 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
-import contracts  # noqa: F401 -- else pytest, which names modules after folders, takes the folder
-from local import packages
-from local.broker import Broker
-from local.database import Database
+from local.servers import packages
+from local.servers.broker import Broker
+from local.servers.database import Database
 from local.settings import Settings
-from local.throwaway import installation_of_this_process
+from tests.support.installation import installation_of_this_process
 
 CHECKOUT = Path(__file__).parent
 PACKAGES = CHECKOUT / ".local" / "packages"
 
-pytest_plugins = ["tests.distribution"]
+pytest_plugins = ["tests.support.distribution"]
 # How long an example takes is a matter of what else the machine does. Fixtures serve all examples
 # of a test: those that need a clean state make it themselves.
 hypothesis.settings.register_profile(

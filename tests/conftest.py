@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from local.broker import Broker
-from local.database import Database
+from local.servers.broker import Broker
+from local.servers.database import Database
 from local.settings import Settings
 
-from .api import Account, Gate, connect
-from .management import Management
-from .stack import Stack
-from .wire import Wire
+from .support.api import Account, Gate, connect
+from .support.management import Management
+from .support.stack import Stack
+from .support.wire import Wire
 
 
 @pytest.fixture(scope="session")

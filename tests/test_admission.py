@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from .api import Account, Gate
-from .stack import Stack
+from .support.api import Account, Gate
+from .support.stack import Stack
 
 
 @pytest.fixture

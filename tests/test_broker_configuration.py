@@ -10,13 +10,13 @@ import httpx
 import pytest
 from kombu import Connection
 
-from local import broker_node, packages
-from local.broker import Broker
 from local.ports import free_ports
+from local.servers import broker_node, packages
+from local.servers.broker import Broker
 from local.settings import Settings
 
-from .polling import poll
-from .process import CHECKOUT
+from .support.polling import poll
+from .support.process import CHECKOUT
 
 RABBITMQ = CHECKOUT / "infra/rabbitmq"
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from .api import Account, Gate, connect
-from .management import Management
-from .stack import Stack
+from .support.api import Account, Gate, connect
+from .support.management import Management
+from .support.stack import Stack
 
 CLAIMED = "SELECT id FROM messaging_outboxmessage WHERE leased_until > now()"
 

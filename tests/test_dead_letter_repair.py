@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from .api import Account, Gate, connect
-from .intrusion import ARGUMENTS, dead_letter, intrude, message
-from .stack import Stack
-from .wire import Wire
+from .support.api import Account, Gate, connect
+from .support.intrusion import ARGUMENTS, dead_letter, intrude, message
+from .support.stack import Stack
+from .support.wire import Wire
 
 
 def test_a_computation_that_kills_its_worker_is_given_up_repaired_and_replayed(
@@ -21,7 +21,7 @@ def test_a_computation_that_kills_its_worker_is_given_up_repaired_and_replayed(
     assert job["state"] == "failed"
     assert job["error"] == {
         "type": "DeadLetter",
-        "message": "delivery_limit: crashed its worker 4 times",
+        "message": "delivery_limit: its worker died, or lost its connection, 4 times",
     }
     assert (gate.runs, job["attempts"]) == (4, 4)
 
@@ -30,7 +30,7 @@ def test_a_computation_that_kills_its_worker_is_given_up_repaired_and_replayed(
     listed = stack.manage("dead_letters", "list", check=True).stdout
     line = next(line for line in listed.splitlines() if line.split()[:1] == [number])
     assert "delivery_limit" in line
-    assert "crashed its worker 4 times" in line
+    assert "its worker died, or lost its connection, 4 times" in line
     shown = stack.manage("dead_letters", "show", number, check=True).stdout
     assert job_id in shown
     assert '"computation": "crash"' in shown

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from amqp.basic_message import Message as BasicMessage
 
-from .api import Account, connect
-from .intrusion import ARGUMENTS, dead_letter, intrude, message
-from .stack import Stack
-from .wire import Wire
+from .support.api import Account, connect
+from .support.intrusion import ARGUMENTS, dead_letter, intrude, message
+from .support.stack import Stack
+from .support.wire import Wire
 
 TASK_ID = b"7b1c2a0e-5d0f-4f43-8a0b-0c7f7a3f9d11"
 EVENT = (

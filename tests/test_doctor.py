@@ -10,16 +10,16 @@ import pytest
 from kombu import Connection
 
 from contracts import topology
-from contracts.results import WorkerReport
-from local.broker import Broker
-from local.database import Database
+from contracts.events import WorkerReport
+from local.servers.broker import Broker
+from local.servers.database import Database
 
-from .api import Account
-from .diagnosis import ask, diagnose
-from .management import Management
-from .polling import poll
-from .stack import NOBODY, Stack, run
-from .wire import Wire
+from .support.api import Account
+from .support.diagnosis import ask, diagnose
+from .support.management import Management
+from .support.polling import poll
+from .support.stack import NOBODY, Stack, run
+from .support.wire import Wire
 
 CHECKS = [
     "settings", "database", "sessions", "clock", "migrations", "broker", "alarms", "topology",

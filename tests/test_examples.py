@@ -1,7 +1,7 @@
 """The examples, as they run beside everything else."""
 
-from .api import Account
-from .stack import Stack
+from .support.api import Account
+from .support.stack import Stack
 
 
 def test_the_words_of_a_note_are_counted_by_a_task(stack: Stack, user: Account) -> None:

@@ -10,13 +10,13 @@ import pytest
 from celery import Celery
 
 from contracts import topology
-from contracts.worker import BROKER
-from local.broker import Broker
+from local.servers.broker import Broker
+from runtime.broker import CELERY
 
-from .polling import poll
-from .process import CHECKOUT, Process
-from .stack import Stack, run
-from .wire import Wire
+from .support.polling import poll
+from .support.process import CHECKOUT, Process
+from .support.stack import Stack, run
+from .support.wire import Wire
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_worker_that_has_ended_is_not_shown_for_ever(flower: httpx.Client, vho
         return [worker["hostname"] for worker in found]
 
     with Celery("gone", set_as_current=False) as app:
-        app.conf.update(BROKER | {"broker_url": vhost})
+        app.conf.update(CELERY | {"broker_url": vhost})
         with app.connection() as connection, app.events.Dispatcher(connection, "gone@host") as told:
             told.send("worker-online")
             poll(shown, lambda found: found == ["gone@host"], what="worker in Flower")

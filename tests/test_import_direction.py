@@ -1,4 +1,4 @@
-"""Services know the contracts and themselves; the contracts know no service."""
+"""Who may import whom: contracts < runtime < worker < services, and no service another."""
 
 import ast
 import os
@@ -11,22 +11,27 @@ import pytest
 
 from contracts import topology
 
-from .process import CHECKOUT
+from .support.process import CHECKOUT
 
 WORKERS = sorted({*topology.SERVICES} - {"tasks"})  # which is web's own code
-SERVICES = {
-    "contracts": "contracts/src/contracts",
+PACKAGES = ("contracts", "runtime", "worker")  # each may import those before it
+FOLDERS = {
+    **{package: f"packages/{package}/src/{package}" for package in PACKAGES},
     **{worker: f"services/{worker}/src/{worker}" for worker in WORKERS},
     "web": "services/web/web",
     "local": "infra/local/src/local",
     "flower": "infra/flower",
 }
-OURS = set(SERVICES) - {"flower"}  # Flower's own package has the name
-MAY_KNOW = {service: {"contracts"} for service in SERVICES} | {"contracts": set()}
+OURS = set(FOLDERS) - {"flower"}  # Flower's own package has the name
+MAY_IMPORT = {name: {*PACKAGES} for name in FOLDERS} | {
+    **{package: {*PACKAGES[:place]} for place, package in enumerate(PACKAGES)},
+    "flower": {"contracts", "runtime"},
+    "local": {"contracts"},
+}
 
 
-def modules(service: str) -> list[Path]:
-    found = (CHECKOUT / SERVICES[service]).rglob("*.py")
+def modules(name: str) -> list[Path]:
+    found = (CHECKOUT / FOLDERS[name]).rglob("*.py")
     return [path for path in found if "tests" not in path.parts]
 
 
@@ -41,22 +46,29 @@ def imported(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in found}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_imports_the_contracts_and_itself_only(service: str) -> None:
-    paths = modules(service)
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_service_imports_no_other(name: str) -> None:
+    paths = modules(name)
     assert paths
     for path in paths:
-        strangers = (imported(path) & OURS) - {service} - MAY_KNOW[service]
+        strangers = (imported(path) & OURS) - {name} - MAY_IMPORT[name]
         assert not strangers, f"{path.relative_to(CHECKOUT)} imports {strangers}"
+
+
+@pytest.mark.parametrize("package", ["contracts", "runtime"])
+def test_contracts_and_runtime_work_without_celery(package: str) -> None:
+    for path in modules(package):
+        assert "celery" not in imported(path), path
+    assert "celery" not in locked_dependencies(package)
 
 
 def test_the_contracts_are_tested_without_django_and_without_a_server() -> None:
     program = """
 import sys
 import pytest
-from local.throwaway import installation_of_this_process
+from tests.support.installation import installation_of_this_process
 
-assert pytest.main(["-q", "-p", "no:cacheprovider", "contracts/tests/test_tasks.py"]) == 0
+assert pytest.main(["-q", "-p", "no:cacheprovider", "packages/contracts/tests/test_tasks.py"]) == 0
 assert "web.settings" not in sys.modules
 assert installation_of_this_process.cache_info().currsize == 0
 """

@@ -12,12 +12,12 @@ from amqp.exceptions import AccessRefused
 from kombu import Connection, Exchange, Queue
 
 from contracts import topology
-from local.broker import Broker
+from local.servers.broker import Broker
 
-from . import broker_users
-from .management import RIGHTS, Management
-from .stack import Stack
-from .wire import Wire
+from .support import broker_users
+from .support.management import RIGHTS, Management
+from .support.stack import Stack
+from .support.wire import Wire
 
 QUEUES = tuple(queue.name for queue in topology.QUEUES)
 EXCHANGES = (*(exchange.name for exchange in topology.EXCHANGES), "", "amq.topic")

@@ -1,7 +1,7 @@
 """What becomes of a mail when the mail server, or the mailer, does not play along."""
 
-from .api import Account
-from .stack import Stack
+from .support.api import Account
+from .support.stack import Stack
 
 
 def arrival(stack: Stack, visitor: Account) -> None:

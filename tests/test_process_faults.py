@@ -1,9 +1,9 @@
 """One process of Warren, or its database, ends at a bad moment: nothing is lost."""
 
-from .api import Account, Gate
-from .polling import poll
-from .stack import Stack
-from .wire import Wire
+from .support.api import Account, Gate
+from .support.polling import poll
+from .support.stack import Stack
+from .support.wire import Wire
 
 
 def test_a_task_whose_worker_was_killed_runs_again(

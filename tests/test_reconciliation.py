@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from . import broker_users
-from .api import FINAL, Account, Gate, connect
-from .management import Management
-from .stack import Stack
-from .wire import Wire
+from .support import broker_users
+from .support.api import FINAL, Account, Gate, connect
+from .support.management import Management
+from .support.stack import Stack
+from .support.wire import Wire
 
 DEADLINE = 110.0  # seconds; what vanishes without a trace is watched for a while first
 

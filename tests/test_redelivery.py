@@ -2,10 +2,10 @@
 
 import pytest
 
-from .api import Account, Gate, connect
-from .polling import poll
-from .stack import Stack
-from .wire import Spy, Wire
+from .support.api import Account, Gate, connect
+from .support.polling import poll
+from .support.stack import Stack
+from .support.wire import Spy, Wire
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Both kinds of work, all the way from the client and back."""
 
-from .api import Account, Gate, connect, key_in, text_of
-from .stack import Stack
-from .wire import Wire
+from .support.api import Account, Gate, connect, key_in, text_of
+from .support.stack import Stack
+from .support.wire import Wire
 
 
 def test_a_registered_address_is_verified_by_the_key_in_a_mail(

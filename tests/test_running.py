@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .api import Account, Gate
-from .process import Process
-from .stack import Stack, run
+from .support.api import Account, Gate
+from .support.process import Process
+from .support.stack import Stack, run
 
 WITH_LIVENESS_FILE = pytest.mark.parametrize(
     "name", ["relay", "collector", "reconciler", "mailer", "compute", "tasks"]
@@ -34,14 +34,14 @@ def twins(healed: Stack) -> Iterator[Callable[[Process], Process]]:
 
 def health(stack: Stack, process: Process) -> tuple[int, str]:
     """What a health check says, as a container runs it."""
-    command = [sys.executable, "-m", "contracts.liveness", str(process.liveness_file)]
+    command = [sys.executable, "-m", "runtime.liveness", str(process.liveness_file)]
     ended = run(command, stack.environment)
     return ended.returncode, ended.stderr
 
 
 @WITH_LIVENESS_FILE
 def test_a_process_that_runs_passes_its_health_check(stack: Stack, name: str) -> None:
-    process = getattr(stack, name)
+    process = stack.process(name)
     stack.poll(process.liveness_file.exists, bool, f"sign of life of {name}")
     assert health(stack, process) == (0, "")
 
@@ -50,7 +50,7 @@ def test_a_process_that_runs_passes_its_health_check(stack: Stack, name: str) ->
 def test_a_process_that_is_told_to_stop_ends_and_fails_its_health_check(
     healed: Stack, name: str
 ) -> None:
-    process = getattr(healed, name)
+    process = healed.process(name)
     process.stop()
     assert process.exit_status == 0, process.tail()
     assert health(healed, process) == (1, "not alive: there is no liveness file\n")

@@ -9,9 +9,9 @@ import pytest
 
 from contracts.topology import SERVICES
 
-from .api import Account, connect, key_in, text_of
-from .stack import Stack
-from .wire import Spy, Wire
+from .support.api import Account, connect, key_in, text_of
+from .support.stack import Stack
+from .support.wire import Spy, Wire
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def assert_nothing_in(text: str, trip: Trip) -> None:
     "process", ["web", "relay", "collector", "reconciler", "mailer", "compute", "tasks", "flower"]
 )
 def test_the_logs_tell_no_secret(stack: Stack, trip: Trip, process: str) -> None:
-    log = getattr(stack, process).log
+    log = stack.process(process).log
     assert log
     assert_nothing_in(log, trip)
 

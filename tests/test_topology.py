@@ -8,13 +8,13 @@ import pytest
 
 from contracts import topology
 from contracts.errors import MissingTopologyError, TopologyError
-from local.broker import Broker
+from local.servers.broker import Broker
 
-from .management import Management
-from .polling import poll
-from .process import Process
-from .stack import Stack, run
-from .wire import Wire
+from .support.management import Management
+from .support.polling import poll
+from .support.process import Process
+from .support.stack import Stack, run
+from .support.wire import Wire
 
 TASK_QUEUES = [{"tasks": "web.tasks"}.get(each, each) for each in topology.SERVICES]
 
@@ -150,7 +150,7 @@ def test_what_another_version_declared_is_told_by_its_marker(declared: Wire) -> 
 def test_no_process_works_before_its_topology_is_declared(
     stack: Stack, broker: Broker, vhost: str, empty: Wire
 ) -> None:
-    waiting = {name: getattr(stack, name).twin("waiting") for name in VIEWS}
+    waiting = {name: stack.process(name).twin("waiting") for name in VIEWS}
     for process in waiting.values():
         process.launch(BROKER_URL=broker.settings.url(vhost))
     try:

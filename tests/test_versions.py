@@ -3,16 +3,18 @@
 import re
 import tomllib
 
-from contracts import topology
+from .support.process import CHECKOUT
 
-from .process import CHECKOUT
-
-FILES = ("Makefile", "docker-compose.yml", "infra/flower/Dockerfile")
-IMAGES = sorted({"web", *topology.SERVICES} - {"tasks"})  # which has web's
+DOCKERFILES = sorted(
+    str(path.relative_to(CHECKOUT))
+    for folder in ("services", "infra")
+    for path in (CHECKOUT / folder).rglob("*Dockerfile")
+)
 
 
 def test_one_version_of_uv_makes_every_environment() -> None:
-    files = (*FILES, *(f"services/{service}/Dockerfile" for service in IMAGES))
+    files = ("Makefile", "docker-compose.yml", *DOCKERFILES)
+    assert len(DOCKERFILES) >= 3
     found = {
         name: re.findall(r"^\s*(?:ARG )?UV_VERSION *[:=]+ *(\S+)", text, re.MULTILINE)
         for name, text in ((name, (CHECKOUT / name).read_text()) for name in files)
@@ -32,11 +34,18 @@ def test_every_stage_that_the_forge_calls_is_one_of_the_build_scripts() -> None:
 
 def test_the_images_name_the_version_of_the_code() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    dockerfiles = (f"services/{service}/Dockerfile" for service in IMAGES)
-    for name in ("docker-compose.yml", "infra/flower/Dockerfile", *dockerfiles):
+    for name in ("docker-compose.yml", *DOCKERFILES):
         found = re.findall(
             r"^(?:ARG VERSION=| +VERSION: \$\{WARREN_VERSION:-)([\d.]+)",
             (CHECKOUT / name).read_text(),
             re.MULTILINE,
         )
         assert found == [project["version"]], name
+
+
+def test_all_packages_and_the_changelog_have_one_version() -> None:
+    own = ("packages/*", "infra/*", "services/web", "services/mailer", "services/compute", ".")
+    paths = [path for folder in own for path in CHECKOUT.glob(f"{folder}/pyproject.toml")]
+    versions = {tomllib.loads(path.read_text())["project"]["version"] for path in paths}
+    titles = re.findall(r"^## \[([\d.]+)\]", (CHECKOUT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions == {titles[0]}

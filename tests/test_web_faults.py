@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import psycopg
 
-from .api import Account
-from .polling import poll
-from .stack import Stack
+from .support.api import Account
+from .support.polling import poll
+from .support.stack import Stack
 
 ADDITION = {"computation": "add", "arguments": {"x": 1, "y": 2}}
 
@@ -68,7 +68,7 @@ def test_a_request_whose_process_is_killed_can_be_repeated(healed: Stack, user: 
 def _held_up(stack: Stack) -> Any:
     return stack.rows(
         "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-        "AND query LIKE 'INSERT INTO \"messaging_outboxmessage\"%%'"
+        "AND query LIKE '%%WITH admitted%%'"
     )
 
 

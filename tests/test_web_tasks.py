@@ -1,46 +1,33 @@
 """Web's own tasks across processes: sent by anybody, run by the worker `tasks`, read from rows."""
 
-import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .api import Gate
-from .management import Management
-from .polling import poll
-from .process import CHECKOUT
-from .stack import Stack
-from .wire import Wire
+from .support.api import Gate
+from .support.management import Management
+from .support.polling import poll
+from .support.process import CHECKOUT
+from .support.program import Interpreter
+from .support.stack import Stack
+from .support.wire import Wire
 
 
 class CallError(Exception):
     """What a call in the shop has ended with."""
 
 
-class Shop:
+class Shop(Interpreter):
     """A Python of web's, in which the staged app's tasks are called."""
 
     def __init__(self, stack: Stack) -> None:
-        self._process = subprocess.Popen(
-            ["python", "services/web/manage.py", "drive"],
-            cwd=CHECKOUT,
-            env=stack.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__(["python", "services/web/manage.py", "drive"], stack.environment, CHECKOUT)
 
     def __call__(self, expression: str, **names: Any) -> Any:
         """Evaluate an expression in which ``names`` stand for values. Raises CallError."""
-        assert self._process.stdin
-        assert self._process.stdout
-        expression = f"(lambda {', '.join(names)}: {expression})(**{names!r})"
-        self._process.stdin.write(f"{json.dumps(expression)}\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        answer = self.ask(f"(lambda {', '.join(names)}: {expression})(**{names!r})")
         if "error" in answer:
             raise CallError(f"{answer['error']}: {answer['words']}")
         return answer["value"]
@@ -52,15 +39,11 @@ class Shop:
     def state(self, task_id: str) -> Any:
         return self("AsyncResult(id).state", id=task_id)
 
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
-
 
 @pytest.fixture(scope="module")
 def shop(stack: Stack) -> Iterator[Shop]:
-    opened = Shop(stack)
-    yield opened
-    opened.close()
+    with Shop(stack) as opened:
+        yield opened
 
 
 def row(stack: Stack, task_id: str) -> dict[str, Any]:
@@ -92,6 +75,9 @@ def test_other_services_are_asked_in_the_same_way(stack: Stack, shop: Shop) -> N
     receipt = shop(f"{mail}.get(timeout=60)")
     assert receipt["answer"].startswith("250")
     assert len(stack.smtp.mails_to("hedy@example.org")) == 1
+    long_ago = {"accepted_at": "2020-01-01T00:00:00Z"}
+    with pytest.raises(CallError, match="MailForgotten"):
+        shop(f"{mail.replace('delay', 'si')}.apply_async(headers={long_ago}).get(timeout=60)")
 
 
 def test_a_task_sees_what_its_sender_has_committed(shop: Shop) -> None:
@@ -157,7 +143,7 @@ def test_a_task_that_the_worker_has_not_got_says_so(stack: Stack, shop: Shop) ->
 
 def test_a_task_that_always_crashes_fails_with_all_that_follows(shop: Shop, gate: Gate) -> None:
     last = shop("chain(crash.si(gate), add.si(1, 1)).apply_async().id", gate=str(gate.folder))
-    with pytest.raises(CallError, match="crashed its worker 4 times"):
+    with pytest.raises(CallError, match="its worker died, or lost its connection, 4 times"):
         shop.result(last)
     assert gate.runs == 4
 

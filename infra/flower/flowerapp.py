@@ -2,24 +2,26 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import getLogger
 
 from celery import Celery
 
-from contracts import logging, topology
+from contracts import topology
 from contracts.errors import SettingsError
-from contracts.settings import Environment
-from contracts.worker import BROKER, broker_url
+from runtime import logging
+from runtime import settings as common
+from runtime.broker import CELERY
+from runtime.environment import Environment
 
 
 @dataclass(frozen=True)
 class FlowerSettings:
-    """What Flower reads from its environment."""
+    """The settings that Flower reads from its environment."""
 
-    broker_url: str
-    broker_api: str
-    basic_auth: str
+    broker_url: str = field(repr=False)
+    broker_api: str = field(repr=False)
+    basic_auth: str = field(repr=False)
     address: str
     port: int
     url_prefix: str
@@ -28,24 +30,37 @@ class FlowerSettings:
 
     @classmethod
     def read(cls, env: Environment) -> "FlowerSettings":
-        """Read and check them. Raises SettingsError."""
+        """Read and check them. Raises SettingsError, which names each that is wrong."""
         found = cls(
-            broker_url=broker_url(env),
+            broker_url=common.broker_url(env),
             broker_api=env.text(
                 "RABBITMQ_MANAGEMENT_URL",
                 example="http://user:password@localhost:15672/api/",
                 default="",
+                meaning="RabbitMQ's HTTP API, with user and password: shows queue lengths",
             ),
             basic_auth=env.parsed(
-                "FLOWER_BASIC_AUTH", _account, example="operator:password", placeholder=""
+                "FLOWER_BASIC_AUTH",
+                _account,
+                example="operator:password",
+                placeholder="",
+                meaning="who may see Flower: 10 or more characters, all ASCII",
             ),
-            address=env.text("FLOWER_ADDRESS", example="0.0.0.0", default="127.0.0.1"),  # noqa: S104
-            port=env.integer("FLOWER_PORT", default=5555, minimum=1),
-            url_prefix=env.text("FLOWER_URL_PREFIX", example="flower", default=""),
-            log_format=env.choice("LOG_FORMAT", options=logging.FORMATS, default="json"),
-            log_level=env.choice(
-                "LOG_LEVEL", options=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"
+            address=env.text(
+                "FLOWER_ADDRESS",
+                example="0.0.0.0",  # noqa: S104
+                default="127.0.0.1",
+                meaning="where it listens",
             ),
+            port=env.integer("FLOWER_PORT", default=5555, minimum=1, meaning="the port there"),
+            url_prefix=env.text(
+                "FLOWER_URL_PREFIX",
+                example="flower",
+                default="",
+                meaning="path under which a proxy shows it",
+            ),
+            log_format=common.log_format(env),
+            log_level=common.log_level(env),
         )
         env.check()
         return found
@@ -65,15 +80,16 @@ except SettingsError as error:
     sys.stderr.write(f"flower cannot start: {error}\n")
     sys.exit(os.EX_CONFIG)
 
-# Before Flower looks: Tornado adds a handler of its own only where there is none.
+# Before Flower starts: Tornado adds a handler of its own if it finds none.
 logging.configure("flower", log_format=settings.log_format, level=settings.log_level)
 
-# Nobody has answered: as Flower starts, perhaps nobody listens yet, and who ends shows as offline.
+# Drops Flower's line that no worker has answered. When Flower starts, perhaps none listens yet, and
+# a worker that ends is shown as offline anyway.
 getLogger("flower.inspector").addFilter(lambda record: record.msg != "Inspect method %s failed")
 
 app = Celery("flower", broker=settings.broker_url)
 app.conf.update(
-    BROKER
+    CELERY
     | {
         "task_queues": [topology.task_queue(service) for service in topology.SERVICES],
         "broker_connection_retry_on_startup": True,

@@ -1,11 +1,11 @@
 """Make the secrets of Warren's containers: ``create_secrets.py FOLDER DEFINITIONS [ROTATE]``.
 
-Needs nothing but Python, so that it runs where nothing is installed. A password that is there
-stays, unless its name is given as ROTATE. What is derived from passwords (addresses, RabbitMQ's
-definitions) is the same for the same passwords.
+Needs only Python, so that it runs where nothing is installed. An existing password stays, unless
+its name is given as ROTATE. The files that are derived from passwords (addresses, RabbitMQ's
+definitions) are the same for the same passwords.
 
-Compose mounts each file as it is, and the processes in the containers are other users than the
-one who made it: so the folder is for its owner alone, and the files in it are for all to read.
+Compose mounts each file with its owner and mode, but the containers' processes run as other users.
+So every user may read the files, and only the owner may enter their folder.
 """
 
 import base64
@@ -16,12 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-BROKER_USERS = (
-    *("topology", "relay", "collector", "reconciler"),
-    *("mailer", "compute", "tasks", "flower"),
-)
+MONITORING = "monitoring"  # the one user of the broker that no process connects as
 PASSWORDS = (
-    *(f"rabbitmq_{user}_password" for user in (*BROKER_USERS, "monitoring")),
     "postgres_password",
     "postgres_warren_password",
     "postgres_mailer_password",
@@ -29,7 +25,7 @@ PASSWORDS = (
     "django_secret_key",
     "jwt_signing_key",
 )
-# What an operator puts there, and what stands there until then.
+# Files that an operator replaces, with their contents until then.
 GIVEN = {
     "smtp_url": "smtp://mailpit:1025",  # refused outside development
     "tls_certificate": "none\n",  # Swarm takes no empty secret
@@ -40,23 +36,25 @@ GIVEN = {
 def main() -> None:
     """Fill the folder named on the command line."""
     folder, definitions = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+    users = [user["name"] for user in definitions["users"]]
+    names = (*(f"rabbitmq_{user}_password" for user in users), *PASSWORDS)
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)  # also one that was copied from somewhere
-    _rotate(folder, sys.argv[3:])
+    folder.chmod(0o700)  # also a folder that was copied from elsewhere
+    _rotate(folder, sys.argv[3:], names)
     for name, text in GIVEN.items():
         _create(folder / name, text)
-    for name in PASSWORDS:
-        _create(folder / name, secrets.token_urlsafe(48))  # which needs no encoding in a URL
-    passwords = {name: (folder / name).read_text() for name in PASSWORDS}
-    for name, text in _addresses(passwords).items():
+    for name in names:
+        _create(folder / name, secrets.token_urlsafe(48))  # needs no encoding in a URL
+    passwords = {name: (folder / name).read_text() for name in names}
+    for name, text in _addresses(passwords, users).items():
         _write(folder / name, text)
     hashed = json.dumps(_with_hashes(definitions, passwords), indent=2)
     _write(folder / "rabbitmq_definitions.json", hashed)
 
 
-def _rotate(folder: Path, names: list[str]) -> None:
-    if unknown := set(names) - set(PASSWORDS):
-        known = "\n  ".join(PASSWORDS)
+def _rotate(folder: Path, names: list[str], known_names: tuple[str, ...]) -> None:
+    if unknown := set(names) - set(known_names):
+        known = "\n  ".join(known_names)
         sys.exit(f"{', '.join(unknown)} cannot be rotated. What can:\n  {known}")
     for name in names:
         _write(folder / name, secrets.token_urlsafe(48))
@@ -64,24 +62,28 @@ def _rotate(folder: Path, names: list[str]) -> None:
 
 def _create(path: Path, text: str) -> None:
     if not path.exists():
-        unfinished = path.with_name(f".{path.name}.unfinished")  # the whole or nothing
+        unfinished = path.with_name(f".{path.name}.unfinished")  # no half-written file
         _write(unfinished, text)
         unfinished.replace(path)
 
 
 def _write(path: Path, text: str) -> None:
-    """Write in place: a container that has the file mounted would not see another one."""
+    """Write in place: a container that has mounted the file would not see a new one."""
     path.write_text(text)
     path.chmod(0o644)
 
 
-def _addresses(password: dict[str, str]) -> dict[str, str]:
+def _addresses(password: dict[str, str], users: list[str]) -> dict[str, str]:
     def broker(user: str) -> str:
         return f"{user}:{password[f'rabbitmq_{user}_password']}@rabbitmq"
 
     return {
-        **{f"{user}_broker_url": f"amqp://{broker(user)}:5672/warren" for user in BROKER_USERS},
-        "rabbitmq_management_url": f"http://{broker('monitoring')}:15672/rabbitmq/api/",
+        **{
+            f"{user}_broker_url": f"amqp://{broker(user)}:5672/warren"
+            for user in users
+            if user != MONITORING
+        },
+        "rabbitmq_management_url": f"http://{broker(MONITORING)}:15672/rabbitmq/api/",
         "database_url": f"postgresql://warren:{password['postgres_warren_password']}@postgres/warren",
         "ledger_url": f"postgresql://mailer:{password['postgres_mailer_password']}@postgres/mailer",
         "flower_basic_auth": f"warren:{password['flower_password']}",
@@ -103,8 +105,8 @@ def _with_hashes(definitions: dict[str, Any], passwords: dict[str, str]) -> dict
 def _hash(password: str) -> str:
     """Hash as https://www.rabbitmq.com/docs/passwords#computing-password-hash describes.
 
-    The salt follows from the password, so that the same password has the same hash: no loss, for
-    no two users share a random password.
+    The salt is derived from the password, so that the same password has the same hash. That costs
+    no security, because passwords are random and no two users share one.
     """
     salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

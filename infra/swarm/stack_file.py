@@ -1,7 +1,7 @@
 """Turn Compose's configuration into one that `docker stack deploy` takes.
 
 ``docker compose config --format json | python3 infra/swarm/stack_file.py`` prints JSON, which is
-YAML too. Needs nothing but Python. What is left out, and why, stands in docs/operations.md.
+YAML, too. Needs only Python. docs/operations.md says which options are left out, and why.
 """
 
 import json
@@ -9,11 +9,11 @@ import sys
 from typing import Any
 
 REFUSED = ("build", "depends_on", "profiles")  # `docker stack deploy` stops at them
-IGNORED = ("restart", "security_opt", "shm_size")  # it would warn of these and leave them out
+IGNORED = ("restart", "security_opt", "shm_size")  # it would leave these out with a warning
 
 
 def main() -> None:
-    """Convert what comes in."""
+    """Convert JSON from standard input to standard output."""
     composed = json.load(sys.stdin)
     services = {name: _service(service) for name, service in composed["services"].items()}
     stack = {
@@ -34,7 +34,8 @@ def _service(composed: dict[str, Any]) -> dict[str, Any]:
     }
     limits = service["deploy"]["resources"]["limits"]
     limits["cpus"] = str(limits["cpus"])
-    service["deploy"]["endpoint_mode"] = "dnsrr"  # addresses of containers, as Compose gives them
+    # A service's name resolves to its containers, as in Compose.
+    service["deploy"]["endpoint_mode"] = "dnsrr"
     once = composed.get("restart") == "no"
     service["deploy"]["restart_policy"] = {"condition": "on-failure" if once else "any"}
     service["volumes"] = service.get("volumes", []) + [_tmpfs(m) for m in service.pop("tmpfs", [])]

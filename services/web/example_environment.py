@@ -1,4 +1,4 @@
-"""An environment in which web's settings can be read where nothing runs: tests, type checks."""
+"""Example values with which web's settings can be read while no server runs, as in type checks."""
 
 import os
 
@@ -16,6 +16,6 @@ VARIABLES = {
 
 
 def complete_environment() -> None:
-    """Set each variable that is not set."""
+    """Add each variable that the environment lacks."""
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)

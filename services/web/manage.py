@@ -12,9 +12,9 @@ from contracts.errors import SettingsError
 
 
 def main() -> None:
-    """Run the command line; what is not set up right is named without a traceback."""
+    """Run the command line. Wrong settings and an absent database end it without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "web.settings")
-    # PostgreSQL shows it with each connection, so that the doctor knows which processes there are.
+    # PostgreSQL shows this name with each connection: so the doctor knows which processes run.
     name = " ".join(("warren", *sys.argv[1:2], f"{os.getpid()}@{socket.gethostname()}"))
     os.environ.setdefault("PGAPPNAME", name)
     try:

@@ -1,4 +1,4 @@
-"""The settings as mypy's Django plugin reads them: types can be checked without an environment."""
+"""The settings for mypy's Django plugin, so that types can be checked without an environment."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from example_environment import complete_environment
 
 complete_environment()
-os.environ["EXTRA_APPS"] = "notes"  # the example
+os.environ["EXTRA_APPS"] = "notes"  # the example app
 sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
 from web.settings import *  # noqa: E402, F403 -- the plugin looks for names in this very module

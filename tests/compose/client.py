@@ -3,15 +3,14 @@
 import json
 import re
 import secrets
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
-from .composition import Composition
+from tests.support.admin import sign_in
+from tests.support.polling import poll
 
-Found = TypeVar("Found")
+from .composition import Composition
 
 PATIENCE = 90.0  # seconds for anything that happens in the background
 PASSWORD = "correct horse battery staple"
@@ -57,7 +56,9 @@ class User:
     def sign_up(self) -> None:
         """Register, confirm the address with the key from the mail, and sign in."""
         self.post("users", self.account)
-        mail = wait_for("the verification mail", lambda: self.mail("confirm|verify"))
+        mail = poll(
+            lambda: self.mail("confirm|verify"), what="verification mail", deadline=PATIENCE
+        )
         key = re.search(r"^Your key: (\S+)", mail["Text"], re.MULTILINE)
         assert key, mail["Subject"]
         self.post("users/verify", {"key": key[1]})
@@ -89,7 +90,7 @@ class User:
     def await_running(self, job_id: str) -> None:
         """Wait until a worker has begun."""
         job = f"jobs/{job_id}"
-        wait_for("the job to run", lambda: self.get(job)["state"] == "running" or None)
+        poll(lambda: self.get(job)["state"] == "running", what="job to run", deadline=PATIENCE)
 
     def result(self, job_id: str) -> dict[str, Any]:
         """Wait for the end of a job."""
@@ -98,7 +99,7 @@ class User:
             job: dict[str, Any] = self.get(f"jobs/{job_id}?wait=10")
             return None if job["state"] in ("queued", "running") else job
 
-        return wait_for(f"job {job_id}", final)
+        return poll(final, what=f"job {job_id}", deadline=PATIENCE)
 
 
 def browser(composition: Composition) -> httpx.Client:
@@ -112,21 +113,7 @@ def enter_administration(composition: Composition, http: httpx.Client) -> None:
     create = ("manage.py", "createsuperuser", "--no-input", "--email", email)
     variable = f"DJANGO_SUPERUSER_PASSWORD={PASSWORD}"
     composition.compose("exec", "-T", "-e", variable, "web", "python", *create)
-    page = http.get("/admin/login/")
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-    assert token
-    form = {"csrfmiddlewaretoken": token[1], "username": email, "password": PASSWORD}
-    answer = http.post("/admin/login/?next=/flower/", data=form | {"next": "/flower/"})
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/flower/"), answer.text
-
-
-def wait_for(what: str, find: Callable[[], Found | None]) -> Found:
-    """Look again and again until there is something."""
-    deadline = time.monotonic() + PATIENCE
-    while (found := find()) is None:
-        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what} in vain"
-        time.sleep(0.2)
-    return found
+    sign_in(http, email, PASSWORD, then="/flower/")
 
 
 def _content(answer: httpx.Response) -> Any:

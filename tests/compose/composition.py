@@ -21,6 +21,16 @@ VERSIONS = ("MAILPIT_VERSION", "NGINX_VERSION", "PYTHON_VERSION", "RABBITMQ_VERS
 SETTINGS = {"COMPOSE_PROFILES": "dev", "WARREN_ENVIRONMENT": "development", "SHUTDOWN_TIMEOUT": "3"}
 
 
+def inherited(*others: str) -> dict[str, str]:
+    """The variables that `docker` needs, with others if they are set."""
+    names = {*INHERITED, *others}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in names or name.startswith("DOCKER_")
+    }
+
+
 class Composition:
     """Containers, networks and volumes of one project; `down` leaves nothing of them."""
 
@@ -30,8 +40,7 @@ class Composition:
         self.secrets = directory / "secrets"
         self.create_secrets()
         self._environment = {
-            **{name: os.environ[name] for name in (*INHERITED, *VERSIONS) if name in os.environ},
-            **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")},
+            **inherited(*VERSIONS),
             **{name: str(port) for name, port in self.ports.items()},
             **SETTINGS,
         }

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from contracts.topology import SERVICES, queue_name
+from tests.support.polling import poll
 
-from .client import wait_for
+from .client import PATIENCE
 from .composition import Composition
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
@@ -56,7 +57,7 @@ def test_staff_see_flower_with_all_workers_and_rabbitmq(
         services = sorted(name.partition("-")[0] for name in known)
         return services if {*services} >= {*SERVICES} else None
 
-    workers = wait_for("all workers in Flower", all_of_them)
+    workers = poll(all_of_them, what="all workers in Flower", deadline=PATIENCE)
     password = composition.secret("rabbitmq_monitoring_password")
     queues = operator.get("/rabbitmq/api/queues/warren", auth=("monitoring", password)).json()
 
@@ -128,6 +129,36 @@ def test_a_body_that_is_too_large_is_refused_with_a_problem(visitor: httpx.Clien
     assert answer.json()["code"] == "content_too_large"
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ("GET /api/v1/jobs HTTP/1.1\r\nContent-Length: x", 400),
+        ("GET /%zz HTTP/1.1", 400),
+        ("nonsense", 400),
+        (f"GET /{'x' * 40_000} HTTP/1.1", 414),
+        (f"GET /api/v1/jobs HTTP/1.1\r\nX-Name: {'x' * 40_000}", 431),
+        ("TRACE / HTTP/1.1", 405),
+        ("GET / HTTP/9.9", 505),
+        ("POST /api/v1/users HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz", 400),
+    ],
+    ids=["length", "escape", "line", "address", "header", "method", "version", "chunk"],
+)
+def test_what_nginx_refuses_by_itself_is_a_problem_with_an_id(
+    composition: Composition, request_: str, status: int
+) -> None:
+    line, _, rest = request_.partition("\r\n")
+    lines = (line, "Host: localhost", "Connection: close", *([rest] if rest else []), "", "")
+    with socket.create_connection(("127.0.0.1", composition.ports["WEB_PORT"]), 30) as client:
+        client.sendall("\r\n".join(lines).encode())
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert "Content-Type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, "bad_request")
+    assert f"X-Request-ID: {problem['request_id']}" in head
+
+
 def test_bodies_half_sent_neither_fill_the_proxy_nor_lock_others_out(
     composition: Composition, visitor: httpx.Client
 ) -> None:
@@ -139,12 +170,14 @@ def test_bodies_half_sent_neither_fill_the_proxy_nor_lock_others_out(
         ]
         for client in clients:
             client.sendall("\r\n".join(lines).encode() + b" " * 200_000)
-        refused = wait_for("a refusal", lambda: refusals(clients) or None)
+        refused = poll(lambda: refusals(clients), what="refusal", deadline=PATIENCE)
         assert b" 429 " in refused[0]
         assert b"application/problem+json" in refused[0]
         # From another address, such as this one of a container, all is as ever.
         assert "200" in composition.run_in("web", "python", "-c", THROUGH_THE_PROXY)
-    wait_for("room again", lambda: visitor.get("/api/v1/jobs").status_code == 401 or None)
+    poll(
+        lambda: visitor.get("/api/v1/jobs").status_code == 401, what="room again", deadline=PATIENCE
+    )
     [container] = composition.containers("proxy")
     assert composition.inspect(container)["RestartCount"] == 0
 

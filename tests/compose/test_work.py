@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .client import User, browser, wait_for
+from tests.support.polling import poll
+
+from .client import PATIENCE, User, browser
 from .composition import Composition
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
@@ -24,13 +26,13 @@ def scaled(composition: Composition) -> Iterator[Composition]:
 
 
 def test_a_new_user_gets_both_mails_and_sees_that_they_were_sent(user: User) -> None:
-    wait_for("the welcome mail", lambda: user.mail("welcome"))
+    poll(lambda: user.mail("welcome"), what="welcome mail", deadline=PATIENCE)
 
     def all_sent() -> list[str] | None:
         mails = user.get("mails")["results"]
         return [m["template"] for m in mails] if all(m["state"] == "sent" for m in mails) else None
 
-    assert sorted(wait_for("the receipts", all_sent)) == ["verify_email", "welcome"]
+    assert sorted(poll(all_sent, what="receipts", deadline=PATIENCE)) == ["verify_email", "welcome"]
 
 
 def test_the_doctor_sees_everything_as_the_one_who_declares_the_topology(
@@ -43,7 +45,7 @@ def test_the_doctor_sees_everything_as_the_one_who_declares_the_topology(
         status = str(json.loads(asked.stdout)["status"])
         return None if status == "problem" else status  # other tests may have left a warning
 
-    wait_for("reports of all workers", nothing_wrong)
+    poll(nothing_wrong, what="reports of all workers", deadline=PATIENCE)
 
 
 def test_a_computation_comes_back_with_its_result(user: User) -> None:
@@ -58,11 +60,15 @@ def test_webs_own_tasks_run_in_a_container_of_their_own(composition: Composition
     program = "from web.ops.tasks import prune; print(prune.delay().get(timeout=60))"
     shell = ("python", "manage.py", "shell", "--verbosity", "0", "-c", program)
 
+    said: list[str] = []
+
     def deleted() -> str | None:
         ran = composition.try_compose("run", "--rm", "--no-deps", "-T", "migrate", *shell)
+        said.append(ran.stderr)
         return None if ran.returncode else ran.stdout.strip()  # another test may stop PostgreSQL
 
-    assert wait_for("the result of a task", deleted).startswith("{")
+    answer = poll(deleted, what="result of a task", deadline=PATIENCE, explain=lambda: said[-1])
+    assert answer.startswith("{")
 
 
 def test_three_compute_workers_share_the_work(composition: Composition, user: User) -> None:
@@ -75,7 +81,7 @@ def test_three_compute_workers_share_the_work(composition: Composition, user: Us
         seen.update(user.result(job)["worker"] for job in jobs)
         return seen if len(seen) >= 3 else None
 
-    wait_for("jobs by three workers", all_three)
+    poll(all_three, what="jobs by three workers", deadline=PATIENCE)
     hosts = {worker.partition("@")[2] for worker in seen}
     assert hosts == {id_[:12] for id_ in composition.containers("compute")}
     assert len(composition.containers("mailer")) == 2
@@ -127,7 +133,11 @@ def test_a_killed_database_comes_back_and_loses_nothing(
     user.await_running(job_id)
     (database,) = composition.containers("postgres")
     composition.docker("exec", "--detach", database, "bash", "-c", "kill -KILL -1")
-    wait_for("another start", lambda: composition.inspect(database)["RestartCount"] or None)
+    poll(
+        lambda: composition.inspect(database)["RestartCount"],
+        what="another start",
+        deadline=PATIENCE,
+    )
     composition.compose("up", "--wait", "--no-recreate")
 
     assert user.result(job_id)["state"] == "succeeded"
@@ -167,7 +177,9 @@ def test_web_is_replaced_without_a_request_refused(composition: Composition) -> 
             composition.docker("stop", old)
             composition.docker("rm", old)
             seen = len(answers)
-            wait_for("requests to the new one", lambda: len(answers) > seen + 20 or None)
+            poll(
+                lambda: len(answers) > seen + 20, what="requests to the new one", deadline=PATIENCE
+            )
         finally:
             done.set()
         asking.result()

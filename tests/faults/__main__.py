@@ -12,7 +12,7 @@ from tests.faults.catalogue import FAULTS, Fault, NotPossibleError
 from tests.faults.sequence import random_sequence
 from tests.faults.servers import running_stage
 from tests.faults.verdict import Verdict
-from tests.process import CHECKOUT
+from tests.support.process import CHECKOUT
 
 assert acts  # imported so that the faults are registered
 LOCAL = CHECKOUT / ".local"

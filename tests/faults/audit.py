@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 TRIGGERS = """
 CREATE TABLE IF NOT EXISTS faults_ending (

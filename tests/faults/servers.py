@@ -6,15 +6,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from local import packages
-from local.broker import Broker
-from local.database import Database
 from local.errors import LocalError
-from local.small_disk import small_disk
-from local.throwaway import throwaway_settings
+from local.servers import packages
+from local.servers.broker import Broker
+from local.servers.database import Database
 from tests.faults.catalogue import NotPossibleError
 from tests.faults.stage import PACKAGES, Stage
-from tests.process import CHECKOUT
+from tests.support.installation import throwaway_settings
+from tests.support.process import CHECKOUT
+from tests.support.small_disk import small_disk
 
 MEGABYTES = 400
 SMALL = {"max_wal_size": "64MB", "min_wal_size": "32MB"}

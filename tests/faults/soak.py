@@ -14,7 +14,7 @@ from tests.faults.catalogue import Fault
 from tests.faults.servers import running_stage
 from tests.faults.stage import Stage
 from tests.faults.usage import Usage, measure
-from tests.process import CHECKOUT
+from tests.support.process import CHECKOUT
 
 LOGS = CHECKOUT / ".local/faults"
 RESULT = CHECKOUT / ".local/soak.json"

@@ -7,18 +7,17 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
-from local import packages
-from local.broker import Broker
-from local.database import Database
-from local.programs import wrong_clock
+from local.servers.broker import Broker
+from local.servers.database import Database
 from local.settings import Settings
-from local.small_disk import SmallDisk
-from tests.api import Account as User
-from tests.api import connect
 from tests.faults import audit
-from tests.management import Management
-from tests.process import CHECKOUT, Process
-from tests.stack import Stack
+from tests.support.api import Account as User
+from tests.support.api import connect
+from tests.support.management import Management
+from tests.support.process import CHECKOUT, Process
+from tests.support.small_disk import SmallDisk
+from tests.support.stack import Stack
+from tests.support.wrong_clock import wrong_clock
 
 from .link import Link, Network
 
@@ -143,8 +142,7 @@ class Stage:
 
     def clock_off_by(self, seconds: int) -> dict[str, str]:
         """Make the environment of a process whose clock is so much too fast, or too slow."""
-        library = packages.faketime(PACKAGES, print)
-        return wrong_clock(library, seconds, self.stack.environment)
+        return wrong_clock(seconds, self.stack.environment)
 
     def _keep_until(self, deadline: float, reached: Callable[[], object]) -> bool:
         while not reached():

@@ -2,10 +2,10 @@
 
 from contextlib import ExitStack
 
-from tests.management import Management
-from tests.polling import poll
-from tests.stack import Stack
-from tests.wire import Wire
+from tests.support.management import Management
+from tests.support.polling import poll
+from tests.support.stack import Stack
+from tests.support.wire import Wire
 
 from .usage import Usage, measure
 

@@ -2,9 +2,9 @@
 
 import time
 
-from tests.api import Account as User
-from tests.polling import poll
-from tests.stack import Stack
+from tests.support.api import Account as User
+from tests.support.polling import poll
+from tests.support.stack import Stack
 
 from .load import Account
 from .verdict import Outcome

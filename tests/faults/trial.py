@@ -6,9 +6,9 @@ from itertools import count
 
 import httpx
 
-from tests.api import Account as User
-from tests.api import connect
-from tests.polling import poll
+from tests.support.api import Account as User
+from tests.support.api import connect
+from tests.support.polling import poll
 
 from .catalogue import Fault
 from .load import Credentials, Load

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.management import Management, QueueFigures
-from tests.process import Process
-from tests.stack import Stack
+from tests.support.management import Management, QueueFigures
+from tests.support.process import Process
+from tests.support.stack import Stack
 
 CONNECTIONS = """
     SELECT usename, application_name, count(*) AS number FROM pg_stat_activity

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 from . import audit
 from .load import Account, Asked

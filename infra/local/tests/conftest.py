@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from local import packages
-from local.broker import Broker
-from local.broker_node import BrokerSettings
-from local.database import Database, DatabaseSettings, Role
 from local.ports import free_ports
+from local.servers import packages
+from local.servers.broker import Broker
+from local.servers.broker_node import BrokerSettings
+from local.servers.database import Database, DatabaseSettings, Role
 
 PACKAGES = Path(__file__).parents[3] / ".local/packages"
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from local.apt import Apt
 from local.errors import LocalError
+from local.servers.apt import Apt
 
 
 def test_a_system_without_apt_is_told_the_ways_out(

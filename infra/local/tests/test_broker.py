@@ -4,8 +4,8 @@ import amqp
 import httpx
 import pytest
 
-from local.broker import Broker
 from local.errors import LocalError
+from local.servers.broker import Broker
 
 Power = Callable[[Broker], None]
 

@@ -12,17 +12,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from email.message import EmailMessage
 from pathlib import Path
-from typing import IO
 
 import pytest
 
-from local import __main__, up
-from local.console import Console
+from local import __main__
 from local.environment import process_environment
 from local.errors import LocalError
 from local.ports import free_ports
-from local.run_lock import RunLock
+from local.run import up
+from local.run.console import Console
+from local.run.run_lock import RunLock
 from local.settings import PORTS, Settings
+from tests.support.program import Program
 
 CHECKOUT = Path(__file__).parents[3]
 # For a command in a process of its own: the checkout, then its words.
@@ -153,10 +154,10 @@ def test_what_cannot_be_written_is_named_without_a_traceback(
 
 
 def test_a_disk_without_room_is_named_without_a_traceback(root: Path) -> None:
-    command = [sys.executable, "-c", RUN, str(root), "env"]
-    ended = subprocess.run(
-        ["prlimit", "--fsize=100", *command], capture_output=True, text=True, check=False
-    )
+    command = ["prlimit", "--fsize=100", sys.executable, "-c", RUN, str(root), "env"]
+    # Without the counting of lines, which would want to write, too.
+    environment = {name: os.environ[name] for name in os.environ if name[:9] != "COVERAGE_"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert f"File too large: a file below {root} (" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -196,14 +197,22 @@ def scaled(running: Settings) -> Settings:
 
 
 @contextmanager
-def logs(root: Path, *names: str) -> Iterator[IO[str]]:
+def logs(root: Path, *names: str) -> Iterator[Program]:
     """What `make logs` prints, until Ctrl-C ends it."""
     command = [sys.executable, "-c", RUN, str(root), "logs", *names]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout
-        yield following.stdout
-        following.send_signal(signal.SIGINT)
-    assert following.returncode == 0
+    with Program(command, root / "followed", {}) as following:
+        yield following
+        following.send(signal.SIGINT)
+        assert following.await_end() == 0
+
+
+def await_lines(following: Program, count: int) -> list[str]:
+    """Wait for so many lines."""
+    return following.poll(
+        lambda: following.log.splitlines(),
+        wanted=lambda lines: len(lines) >= count,
+        what=f"{count} lines",
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,20 +226,21 @@ def logs(root: Path, *names: str) -> Iterator[IO[str]]:
 def test_logs_are_those_of_the_processes_that_run(
     scaled: Settings, names: list[str], shown: set[str]
 ) -> None:
-    with logs(scaled.root, *names) as output:
-        assert {output.readline().partition(" ")[0] for _ in shown} == shown
+    with logs(scaled.root, *names) as following:
+        lines = await_lines(following, len(shown))
+        assert {line.partition(" ")[0] for line in lines} == shown
 
 
 def test_logs_go_on_with_the_processes_that_scaling_adds(scaled: Settings) -> None:
-    with logs(scaled.root, "compute") as output:
-        assert [output.readline()[:9] for _ in range(2)] == ["compute.1", "compute.3"]
+    with logs(scaled.root, "compute") as following:
+        assert [line[:9] for line in await_lines(following, 2)] == ["compute.1", "compute.3"]
         (scaled.logs / "compute.4.log").write_text("hello\n")
         with (scaled.logs / "compute.2.log").open("a") as log:
             log.write("again\n")
         pids = {"compute.1": 1, "mailer.1": 2, "compute.4": 4, "compute.2": 5}
         (scaled.local / "processes.json").write_text(json.dumps(pids))
-        assert output.readline() == "compute.4    | hello\n"
-        assert output.readline() == "compute.2    | again\n"
+        added = await_lines(following, 4)[2:]
+        assert added == ["compute.4    | hello", "compute.2    | again"]
 
 
 @pytest.mark.parametrize(

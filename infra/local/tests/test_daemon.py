@@ -1,21 +1,22 @@
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from local.daemon import Daemon
 from local.errors import LocalError
+from local.servers.daemon import Daemon, Identity
+from tests.support.polling import poll
 
 PATIENT = ["sleep", "60"]
 START = """
 import os, sys, time
 from pathlib import Path
-from local.daemon import Daemon
+from local.servers.daemon import Daemon
 Daemon("patient", Path(sys.argv[1])).launch(["sleep", "60"], os.environ)
 print("started", flush=True)
 time.sleep(60)
@@ -45,6 +46,21 @@ def test_a_pid_that_now_belongs_to_another_program_is_left_alone(
     daemon.kill()  # would end this test
 
 
+def test_no_zombie_stays_of_one_that_dies_while_it_is_looked_at(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(identity: Identity) -> bool:
+        os.kill(identity.pid, signal.SIGKILL)
+        _wait_until(lambda: Identity.of(identity.pid) is None)
+        return False
+
+    daemon.launch(PATIENT, os.environ)
+    [pid] = daemon.pids
+    monkeypatch.setattr(Identity, "alive", property(die))
+    assert not daemon.running
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def test_a_damaged_record_counts_as_none(daemon: Daemon, tmp_path: Path) -> None:
     (tmp_path / "patient.pid").write_text("")
     assert not daemon.running
@@ -62,8 +78,8 @@ def test_a_daemon_ends_with_the_program_that_started_it(daemon: Daemon, tmp_path
 
 
 def test_one_that_does_not_stop_in_time_is_killed(daemon: Daemon) -> None:
-    daemon.launch(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], os.environ)
-    time.sleep(0.3)
+    daemon.launch(["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"], os.environ)
+    _wait_until(lambda: daemon.log.read_text() == "deaf\n")
     daemon.stop(seconds=0.2)
     assert not daemon.running
 
@@ -110,7 +126,4 @@ def family(daemon: Daemon) -> Iterator[Daemon]:
 
 
 def _wait_until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    poll(reached, what="such state")

@@ -5,9 +5,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local import packages
-from local.database import Database, DatabaseSettings, Role
 from local.ports import free_ports
+from local.servers import packages
+from local.servers.database import Database, DatabaseSettings, Role
 
 PACKAGES = Path(__file__).parents[3] / ".local/packages"
 

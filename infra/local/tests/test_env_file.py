@@ -7,7 +7,8 @@ import pytest
 from local import env_file
 from local.errors import LocalError
 
-CHECKOUT = Path(__file__).parents[3]
+from .checkouts import CHECKOUT, Checkout
+
 EXAMPLE = """\
 # A secret. Example: KEY=<generated>
 KEY=<generated>
@@ -160,6 +161,7 @@ def test_all_lines_that_are_not_plain_are_named_at_once(root: Path) -> None:
     ("name", "nearest"),
     [
         ("OUTBOX_BATCHS", "OUTBOX_BATCH"),
+        ("COMPOSE_PROFILE", "COMPOSE_PROFILES"),
         ("WEBPORT", "WEB_PORT"),
         ("WEB_PROT", "WEB_PORT"),
         ("web_port", "WEB_PORT"),
@@ -180,17 +182,35 @@ def test_a_misspelt_setting_is_refused_with_the_right_spelling(
     assert env_file.read_or_create(root)[name] == "3", "not taken, though it is known now"
 
 
+def test_make_secrets_names_a_misspelt_setting(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path / "warren")
+    (checkout.root / ".env").write_text("OUTBOX_BATCHS=planted\n")
+    ended = checkout.make("secrets")
+    assert ended.returncode == 2
+    assert "line 1: there is no setting OUTBOX_BATCHS. Write OUTBOX_BATCH=" in ended.stderr
+    assert "planted" not in ended.stdout + ended.stderr
+    (checkout.root / ".env").write_text("OUTBOX_BATCH=3\n")
+    assert checkout.make("secrets").returncode == 0
+
+
 def test_settings_of_ones_own_and_of_the_containers_are_taken(root: Path) -> None:
     shutil.copy(CHECKOUT / ".env.example", root)
     of_containers = re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / "docker-compose.yml").read_text())
-    names = {*of_containers, "TEXTS_LANGUAGE", "IMAP_PORT", "JWT_SIGNING_KEY_FILE", "PRINT_FROM"}
+    names = {
+        *of_containers,
+        *env_file.COMPOSE,
+        "TEXTS_LANGUAGE",
+        "IMAP_PORT",
+        "JWT_SIGNING_KEY_FILE",
+        "PRINT_FROM",
+    }
     (root / ".env").write_text("".join(f"{name}=3\n" for name in names))
     assert names <= env_file.read_or_create(root).keys()
 
 
 def test_every_setting_that_a_service_reads_is_known() -> None:
     reading = re.compile(r"""\b(?:_?env\.\w+|read_\w+)\(\s*"([A-Z][A-Z_]+)\"""")
-    folders = ("contracts/src", "services/web/web", "services/mailer", "services/compute", "infra")
+    folders = ("packages", "services/web/web", "services/mailer", "services/compute", "infra")
     files = [file for folder in folders for file in (CHECKOUT / folder).rglob("*.py")]
     files += [*(CHECKOUT / "services/web").glob("*.py")]
     texts = [file.read_text() for file in files if "tests" not in file.parts]

@@ -1,13 +1,13 @@
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from local import restarts
-from local.daemon import Daemon
-from local.keeper import Keeper
+from local.servers.daemon import Daemon
+from local.servers.keeper import Keeper
+from tests.support.polling import pause, poll
 
 
 class Sleeper:
@@ -40,11 +40,11 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def look_until(keeper: Keeper, reached: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not reached():
-        assert time.monotonic() < deadline
+    def look() -> None:
         keeper.look()
-        time.sleep(0.01)
+        pause()
+
+    poll(reached, what="such state", meanwhile=look)
 
 
 def test_a_server_that_was_killed_is_started_again(sleeper: Sleeper) -> None:

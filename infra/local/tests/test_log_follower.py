@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local import log_follower
-from local.log_follower import FIRST_LINES, LogFollower
+from local.run import log_follower
+from local.run.log_follower import FIRST_LINES, LogFollower
 
 Shown = list[tuple[str, str]]
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from local.packages import needed
-from local.programs import find_postgresql, find_rabbitmq
+from local.servers.packages import needed
+from local.servers.programs import find_postgresql, find_rabbitmq
 
 
 def test_a_family_is_unpacked_whole_and_libraries_only_if_missing() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from local import plain_path as plain_paths
 from local.errors import LocalError
-from local.plain_path import PLAIN, plain_path
+from local.servers import plain_path as plain_paths
+from local.servers.plain_path import PLAIN, plain_path
 
 
 @pytest.fixture

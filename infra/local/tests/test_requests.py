@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from local import requests
 from local.errors import LocalError
-from local.requests import Requests, parse_counts
-from local.supervisor import check_scale
+from local.run import requests
+from local.run.requests import Requests, parse_counts
+from local.run.supervisor import check_scale
 
 
 def test_processes_and_counts_are_read() -> None:

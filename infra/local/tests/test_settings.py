@@ -33,6 +33,21 @@ def test_the_environment_wins_for_optional_settings_too(root: Path, name: str, v
     assert "UNHEARD_OF" not in environment
 
 
+def test_a_misspelt_setting_in_the_environment_is_named_and_nothing_else_is(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Settings.load(root, {})
+    capsys.readouterr()
+    foreign = {"HOME": "/", "PATH": "/bin", "PGPORT": "1", "UV_CACHE_DIR": "x", "DATABASE_URL": "x",
+               "BROKER_URL": "x", "MAKEFLAGS": "", "LOG": "1", "JWT_SIGNING_KEY_FILE": "/x",
+               "OUTBOX_BATCH": "3", "LANGUAGE": "C", "PYTHONPATH": "x"}  # fmt: skip
+    Settings.load(root, foreign | {"OUTBOX_BATCHS": "planted", "web_port": "planted"})
+    assert capsys.readouterr().err.splitlines() == [
+        "OUTBOX_BATCHS in the environment is no setting, and is not taken. Is it OUTBOX_BATCH?",
+        "web_port in the environment is no setting, and is not taken. Is it WEB_PORT?",
+    ]
+
+
 @pytest.mark.parametrize(
     "name", ["WEB_HOST", "FLOWER_URL_PREFIX", "FLOWER_ADDRESS", "LOG_FORMAT", "PUBLIC_URL"]
 )
@@ -44,6 +59,27 @@ def test_every_optional_setting_reaches_the_processes(root: Path, name: str) -> 
 def test_a_port_that_is_none_is_refused_by_name(root: Path, port: str) -> None:
     with pytest.raises(LocalError, match="WEB_PORT="):
         Settings.load(root, {"WEB_PORT": port})
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104
+        ("127.0.0.2", "http://127.0.0.2:8000"),
+        ("::", "http://[::1]:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("localhost", "http://localhost:8000"),
+    ],
+)
+def test_web_is_asked_and_answers_where_it_listens(root: Path, host: str, url: str) -> None:
+    settings = Settings.load(root, {"WEB_HOST": host})
+    environment = process_environment(settings, {})
+    assert settings.web_url == environment["PUBLIC_URL"] == url
+    allowed = environment["ALLOWED_HOSTS"].split(",")
+    assert allowed.count(settings.web_host) == 1
+    assert allowed[:2] == ["localhost", "127.0.0.1"]
 
 
 def test_every_variable_is_explained_and_has_an_example() -> None:

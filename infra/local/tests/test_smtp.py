@@ -1,27 +1,25 @@
 import smtplib
-import subprocess
 import sys
 from email.message import EmailMessage
 from pathlib import Path
 
 from local.ports import free_ports
 from local.smtp import read_mails
+from tests.support.program import Program
 
 
 def test_a_mail_is_kept_and_shown_without_what_it_says(tmp_path: Path) -> None:
     [port] = free_ports(1)
     command = [sys.executable, "-m", "local", "smtp", f"--port={port}", f"--mails={tmp_path}/mails"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as catcher:
-        assert catcher.stdout
-        assert "catching mails" in catcher.stdout.readline()
+    with Program(command, tmp_path / "log", {}) as catcher:
+        catcher.await_log("catching mails")
         _send(port)
-        line = catcher.stdout.readline()
-        catcher.terminate()
-        assert catcher.wait(timeout=10) == 0
+        catcher.await_log("Grüße\n")
+        assert catcher.stop() == 0
     [mail] = read_mails(tmp_path / "mails")
     assert mail["subject"] == "Grüße"
     assert mail.get_content() == "a secret\n"
-    assert line == "to ada@example.org: Grüße\n"
+    assert catcher.log.splitlines()[1:] == ["to ada@example.org: Grüße"]
 
 
 def _send(port: int) -> None:

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,16 @@ from pathlib import Path
 import pytest
 
 from local import restarts
-from local.console import Console
 from local.errors import LocalError
-from local.requests import Requests
 from local.restarts import EX_CONFIG
-from local.supervisor import ProcessDiedError, Supervisor, read_procfile
+from local.run.console import Console
+from local.run.requests import Requests
+from local.run.supervisor import ProcessDiedError, Supervisor, read_procfile
+from tests.support.polling import poll
+from tests.support.program import Program
 
 PATIENT = "exec sleep 60"
+STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
 Make = Callable[[dict[str, str]], Supervisor]
 
 
@@ -56,10 +60,7 @@ def pids(folder: Path) -> dict[str, int]:
 
 
 def tick_until(supervisor: Supervisor, reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not reached():
-        assert time.monotonic() < deadline
-        supervisor.tick()
+    poll(reached, what="such state", meanwhile=supervisor.tick)
 
 
 @pytest.mark.parametrize(("status", "starts"), [(3, 3), (EX_CONFIG, 1)])
@@ -194,7 +195,7 @@ def test_new_code_that_does_not_start_does_not_end_the_run(
 def test_a_process_can_be_scaled_away_while_it_is_restarted(
     make: Make, restart: Restart, tmp_path: Path
 ) -> None:
-    supervisor = make({"stubborn": "trap '' TERM; echo ready; while :; do sleep 0.1; done"})
+    supervisor = make({"stubborn": STUBBORN})
     supervisor.start()
     tick_until(supervisor, (tmp_path / "log/stubborn.1.log").exists)
     supervisor.restart(["stubborn"])
@@ -229,20 +230,50 @@ def test_processes_are_added_and_removed(make: Make, tmp_path: Path) -> None:
 
 
 def test_what_processes_print_is_kept_in_a_file_for_each(make: Make, tmp_path: Path) -> None:
-    supervisor = make({"talker": "echo hello; exec sleep 60"})
+    supervisor = make({"talker": f"echo hello; {PATIENT}"})
     supervisor.start()
     log = tmp_path / "log/talker.1.log"
     tick_until(supervisor, lambda: log.exists() and log.read_text() == "hello\n")
 
 
-def test_a_second_request_to_stop_does_not_wait(make: Make) -> None:
-    supervisor = make({"stubborn": "trap '' TERM; echo ready; while :; do sleep 0.1; done"})
+def test_a_second_request_to_stop_does_not_wait(make: Make, tmp_path: Path) -> None:
+    supervisor = make({"stubborn": STUBBORN})
     supervisor.start()
+    tick_until(supervisor, (tmp_path / "log/stubborn.1.log").exists)
     start = time.monotonic()
     supervisor.ask_to_stop()
     supervisor.ask_to_stop()
     supervisor.stop()
     assert time.monotonic() - start < 5
+
+
+HAMMER = """
+import io, os, signal, sys
+from pathlib import Path
+from local.run.console import Console
+from local.run.supervisor import Supervisor
+
+folder = Path(sys.argv[1])
+supervisor = Supervisor({}, {}, folder, Console(folder, io.StringIO()), folder / "state")
+signal.signal(signal.SIGTERM, lambda *_: supervisor.ask_to_stop())
+
+pid = os.getpid()
+if os.fork() == 0:  # a thread would need the interpreter's lock
+    while os.getppid() == pid:
+        os.kill(pid, signal.SIGTERM)
+    os._exit(0)
+for _ in range(20):
+    supervisor.tick()
+supervisor.stop()
+print("stopped", flush=True)
+os._exit(0)
+"""
+
+
+def test_signals_in_quick_succession_hang_nothing(tmp_path: Path) -> None:
+    with Program([sys.executable, "-c", HAMMER, str(tmp_path)], tmp_path / "log", {}) as program:
+        assert program.await_end() == 0, program.log
+        assert program.log.endswith("stopped\n")
 
 
 def test_the_procfile_names_the_processes_of_the_design() -> None:

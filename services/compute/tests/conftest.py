@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.broker import Broker
+from local.servers.broker import Broker
 
 from .client import Client
 from .worker_process import WorkerProcess

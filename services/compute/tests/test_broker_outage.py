@@ -4,7 +4,7 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
-from local.broker import Broker
+from local.servers.broker import Broker
 
 from .client import Client
 from .worker_process import WorkerProcess
@@ -22,7 +22,7 @@ def test_a_run_goes_on_without_the_broker_and_its_result_comes_home(
 
     broker.kill()
     try:
-        worker.wait_for_log("task done", task_id)  # while there is no broker
+        worker.await_record(event="task done", task_id=task_id)  # while there is no broker
     finally:
         broker.start()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.results import TaskState
+from contracts.events import TaskState
 
 from .client import Client
 from .conftest import StartWorker
@@ -15,7 +15,7 @@ def test_a_running_task_is_terminated_and_not_redelivered(
     signal: str, client: Client, worker: WorkerProcess
 ) -> None:
     task_id = client.compute("sleep", {"seconds": 3600})
-    client.until_state(task_id, TaskState.STARTED)
+    client.await_state(task_id, TaskState.STARTED)
 
     client.revoke(task_id, signal)
     client.outcome(task_id)
@@ -28,7 +28,7 @@ def test_a_running_task_is_terminated_and_not_redelivered(
 def test_a_queued_task_is_dropped(client: Client, worker: WorkerProcess) -> None:
     running = client.compute("sleep", {"seconds": 3600})
     queued = client.compute("sleep", {"seconds": 3600})
-    client.until_state(running, TaskState.STARTED)
+    client.await_state(running, TaskState.STARTED)
 
     client.revoke(queued)
     client.revoke(running)
@@ -45,7 +45,7 @@ def test_only_the_worker_that_has_the_task_answers(
 ) -> None:
     start_worker()
     task_id = client.compute("sleep", {"seconds": 3600})
-    started = client.until_state(task_id, TaskState.STARTED)
+    started = client.await_state(task_id, TaskState.STARTED)
 
     client.revoke(task_id)
     client.outcome(task_id)
@@ -62,7 +62,7 @@ def test_the_process_that_follows_a_terminated_one_cuts_no_connection(
     worker = start_worker()
     for _ in range(3):
         task_id = client.compute("sleep", {"seconds": 3600})
-        client.until_state(task_id, TaskState.STARTED)
+        client.await_state(task_id, TaskState.STARTED)
         client.revoke(task_id)
         client.outcome(task_id)
 

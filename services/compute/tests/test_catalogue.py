@@ -12,7 +12,7 @@ from compute.declaration import computation
 from compute.definition import DefinitionError
 from compute.limits import Limits
 from contracts.errors import PermanentError, SettingsError
-from contracts.results import Computation
+from contracts.events import Computation
 
 DEFAULTS = Limits(soft_time_limit=300, time_limit=310, memory_limit=512)
 

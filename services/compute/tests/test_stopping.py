@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from contracts import topology
-from contracts.results import TaskError, TaskState
-from local.broker import Broker
+from contracts.events import TaskError, TaskState
+from local.servers.broker import Broker
 
 from .client import Client
 from .conftest import StartWorker
@@ -31,14 +31,14 @@ def test_sigterm_lets_a_short_task_finish_and_gives_a_long_one_back(
     marker = tmp_path / "marker"
     long = client.compute("sleep_at_first", {"marker": str(marker)})
     short = client.compute("sleep", {"seconds": 1.5})
-    client.until_state(short, TaskState.STARTED)
+    client.await_state(short, TaskState.STARTED)
     client.until(marker.exists, "first run")
 
     assert worker.terminate() == 0
 
     assert client.outcome(short).result == 1.5
     assert client.states(short) == [(TaskState.STARTED, 1), (TaskState.SUCCESS, 1)]
-    returned = client.until_state(long, TaskState.RETRY)
+    returned = client.await_state(long, TaskState.RETRY)
     assert returned.error == TaskError("TaskReturnedError", "its worker was stopped")
     assert client.states(long) == [(TaskState.STARTED, 1), (TaskState.RETRY, 1)]
     assert client.waiting() == 0  # web sends it again: no failed delivery is counted
@@ -49,7 +49,7 @@ def test_sigterm_to_the_whole_process_group_does_the_same(
 ) -> None:
     worker = start_worker(SHUTDOWN_TIMEOUT="3")
     task_id = client.compute("sleep", {"seconds": 1.5})
-    client.until_state(task_id, TaskState.STARTED)
+    client.await_state(task_id, TaskState.STARTED)
 
     worker.terminate(group=True)
 
@@ -61,7 +61,7 @@ def test_a_worker_that_stops_is_heard_by_the_broker_to_the_end(
 ) -> None:
     worker = start_worker(SHUTDOWN_TIMEOUT="60", BROKER_HEARTBEAT="3")
     task_id = client.compute("sleep", {"seconds": 9})  # longer than the broker waits for a sign
-    client.until_state(task_id, TaskState.STARTED)
+    client.await_state(task_id, TaskState.STARTED)
 
     assert worker.terminate() == 0
 
@@ -74,15 +74,15 @@ def test_a_worker_whose_result_cannot_be_delivered_stops_all_the_same(
 ) -> None:
     worker = start_worker(SHUTDOWN_TIMEOUT="1")
     task_id = client.compute("sleep", {"seconds": 1})
-    client.until_state(task_id, TaskState.STARTED)
+    client.await_state(task_id, TaskState.STARTED)
     client.delete(topology.WEB_RESULTS)
-    worker.wait_for_line("result not delivered yet", correlation_id=task_id)
+    worker.await_record(event="result not delivered yet", correlation_id=task_id)
 
     assert worker.terminate() == 1
 
     client.connect()
     start_worker()
-    client.until_state(task_id, TaskState.SUCCESS, attempt=2)
+    client.await_state(task_id, TaskState.SUCCESS, attempt=2)
 
 
 def test_a_worker_without_a_broker_stops(
@@ -91,8 +91,8 @@ def test_a_worker_without_a_broker_stops(
     worker = start_worker(SHUTDOWN_TIMEOUT="1", BROKER_HEARTBEAT="2")
     broker.pause()
     try:
-        worker.wait_for_line("broker not reachable")
-        worker.end()
+        worker.await_record(event="broker not reachable")
+        worker.stop()
     finally:
         broker.resume()
 
@@ -122,7 +122,7 @@ def test_no_process_outlives_its_worker(
     marker = tmp_path / "marker"
     client.compute("sleep_at_first", {"marker": str(marker)})
     client.until(marker.exists, "first run")
-    pool = worker.pool
+    pool = worker.children
 
     worker.kill()
 

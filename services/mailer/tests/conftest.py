@@ -1,5 +1,6 @@
 """Real SMTP servers and a fresh ledger database for each test."""
 
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from local.broker import Broker
-from local.database import Database
+from local.servers.broker import Broker
+from local.servers.database import Database
+from tests.support.program import Program
 
 from .delivering import MAIL_FROM, Look, Post
 from .scripted_server import Action, ScriptedServer
 from .web import Web
-from .worker_process import COMMAND, WorkerProcess
 
+MAILER = (sys.executable, "-m", "mailer")
 StartServer = Callable[..., ScriptedServer]
-StartWorker = Callable[..., WorkerProcess]
+StartWorker = Callable[..., Program]
 StartPost = Callable[..., Post]
 
 
@@ -48,11 +50,11 @@ def ledger_url(database: Database) -> Iterator[str]:
 
 @pytest.fixture
 def start_post(ledger_url: str, server: ScriptedServer) -> Iterator[StartPost]:
-    """Start what a worker process has; with other times than the usual ones if given."""
+    """Start what a worker process has; with other settings of the ledger if given."""
     started: list[Post] = []
 
-    def start(**times: float) -> Post:
-        started.append(Post(ledger_url, server.port, **times))
+    def start(**options: Any) -> Post:
+        started.append(Post(ledger_url, server.port, **options))
         return started[-1]
 
     yield start
@@ -104,10 +106,10 @@ def start_worker(broker_url: str, ledger_url: str, tmp_path: Path) -> Iterator[S
     """Start workers: ``start_worker(server, SHUTDOWN_TIMEOUT="1")``."""
     with ExitStack() as running:
 
-        def start(server: ScriptedServer, *command: str, **changes: str) -> WorkerProcess:
+        def start(server: ScriptedServer, *command: str, **changes: str) -> Program:
             log = tmp_path / f"{uuid.uuid4().hex}.log"
             settings = worker_settings(broker_url, ledger_url, server.port) | changes
-            worker = WorkerProcess(log, settings, command or COMMAND)
+            worker = Program(command or MAILER, log, settings)
             running.callback(worker.kill)
             return worker
 

@@ -1,11 +1,12 @@
 """Deliver mails as a worker process does, and look into its ledger."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
-from contracts.results import MailReceipt
+from contracts.events import MailReceipt
 from contracts.tasks import SendEmail
 from mailer.addresses import parse_mailbox
 from mailer.composing import OutgoingMail
@@ -56,13 +57,14 @@ def say_hello(connections: Connections) -> str:
 class Post:
     """What one worker process has: a ledger and connections of its own."""
 
-    def __init__(self, ledger_url: str, port: int, *, timeout: float = 20, **times: float) -> None:
-        self.ledger = Ledger(ledger_url, threads=4, **times)
+    def __init__(self, ledger_url: str, port: int, *, timeout: float = 20, **options: Any) -> None:
+        self.ledger = Ledger(ledger_url, threads=4, **options)
         self.connections = Connections(SmtpServer("127.0.0.1", port), timeout=timeout)
 
-    def deliver(self, mail: SendEmail = MAIL) -> MailReceipt:
+    def deliver(self, mail: SendEmail = MAIL, accepted_at: datetime | None = None) -> MailReceipt:
         return deliver(
             mail,
+            accepted_at=accepted_at,
             mail_from=parse_mailbox(MAIL_FROM),
             ledger=self.ledger,
             connections=self.connections,

@@ -14,7 +14,7 @@ from typing import Any, AnyStr
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from .waiting import PATIENCE, wait_for
+from tests.support.polling import DEADLINE, poll
 
 
 class Misbehaviour(Enum):
@@ -61,7 +61,7 @@ class ScriptedServer:
         self.wait_for(lambda: not self.sessions)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        wait_for(condition, lambda: f"the server saw {self.seen}")
+        poll(condition, what="such state", explain=lambda: f"the server saw {self.seen}")
 
     def message_ids(self) -> list[str]:
         return [mail["Message-ID"] for mail in self.mails]
@@ -111,7 +111,7 @@ class _ScriptedSession(SMTP):
     async def misbehave(self, action: Action | None) -> None:
         if action is DROP:
             self.drop()
-            await asyncio.sleep(PATIENCE)  # until the loss of the connection cancels this
+            await asyncio.sleep(DEADLINE)  # until the loss of the connection cancels this
         elif action is HANG:
             await asyncio.to_thread(self._server.released.wait)
         elif callable(action):
@@ -149,7 +149,7 @@ class _ScriptedSession(SMTP):
 
 class _ScriptedController(Controller):
     def __init__(self, server: ScriptedServer, **options: Any) -> None:
-        super().__init__(server, hostname="127.0.0.1", ready_timeout=PATIENCE, **options)
+        super().__init__(server, hostname="127.0.0.1", ready_timeout=DEADLINE, **options)
         self._scripted = server
 
     def factory(self) -> _ScriptedSession:

@@ -3,8 +3,8 @@
 import pytest
 
 from contracts.errors import SettingsError
-from contracts.settings import Environment
 from mailer.config import MailerSettings, Security, SmtpServer
+from runtime.environment import Environment
 
 COMPLETE = {
     "BROKER_URL": "amqp://mailer:planted@rabbitmq/warren",

@@ -1,8 +1,6 @@
 """One mail for one request, whatever happens to request, server, worker or database."""
 
-import os
 import signal
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from contracts.errors import MalformedMessageError, PermanentError, TransientError
 from contracts.tasks import SendEmail
 from mailer.smtp import OutcomeUnknownError
+from tests.support.program import Program
 
 from .conftest import StartPost, StartServer
 from .delivering import MAIL, RESENT, SENT, Look, Post, another_mail, message_ids
@@ -128,13 +127,10 @@ def test_a_worker_killed_between_data_and_ledger_leaves_a_mail_that_is_sent_agai
 ) -> None:
     (tmp_path / "services_mailer_tests").symlink_to(Path(__file__).parent)
     server.script["END"] = [HANG]
-    worker = subprocess.Popen(
-        [sys.executable, "-c", SEND, ledger_url, str(server.port)],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )
-    server.wait_for(lambda: server.mails or worker.poll() is not None)
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait(10) == -signal.SIGKILL
+    command = [sys.executable, "-c", SEND, ledger_url, str(server.port)]
+    with Program(command, tmp_path / "log", {"PYTHONPATH": str(tmp_path)}) as worker:
+        server.wait_for(lambda: server.mails or not worker.alive)
+        assert worker.kill() == -signal.SIGKILL, worker.log
     assert look.rows() == [("e-1", "sending", 1)]
     assert post.deliver() == RESENT
     assert server.message_ids() == message_ids("e-1", "e-1")

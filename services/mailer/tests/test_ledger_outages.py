@@ -7,13 +7,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.errors import TransientError
-from local.database import Database
+from local.servers.database import Database
 
 from .conftest import StartPost, StartServer
 from .delivering import RESENT, SENT, Look, Post, another_mail, message_ids
 from .scripted_server import HANG, ScriptedServer
 
 AWAY = "ledger not available"
+BRIEF = 3.0  # seconds of patience: within them a busy machine still connects
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_ledger_that_does_not_answer_is_told_at_the_start(start_post: StartPos
 def test_no_mail_leaves_while_the_ledger_is_away(
     start_post: StartPost, server: ScriptedServer, database: Database
 ) -> None:
-    post = start_post(patience=0.5)
+    post = start_post(patience=BRIEF)
     post.deliver(another_mail("e-0"))
     database.stop()
     try:
@@ -60,7 +61,7 @@ def test_a_mail_that_left_is_noted_once_the_ledger_is_back(
     threads: ThreadPoolExecutor,
 ) -> None:
     server.script["END"] = [HANG]
-    sending = threads.submit(start_post(patience=0.5).deliver)
+    sending = threads.submit(start_post(patience=BRIEF).deliver)
     server.wait_for(lambda: server.mails)
     database.stop()
     try:
@@ -82,7 +83,7 @@ def test_a_mail_that_left_has_its_receipt_even_if_the_ledger_stays_away(
     threads: ThreadPoolExecutor,
 ) -> None:
     server.script["END"] = [HANG]
-    post = start_post(patience=0.3, settle_for=0.1)
+    post = start_post(patience=BRIEF, settle_for=0.1)
     sending = threads.submit(post.deliver)
     server.wait_for(lambda: server.mails)
     database.stop()
@@ -98,7 +99,7 @@ def test_a_mail_that_left_has_its_receipt_even_if_the_ledger_stays_away(
 def test_a_database_that_is_frozen_holds_up_nobody(
     start_post: StartPost, server: ScriptedServer, database: Database
 ) -> None:
-    post = start_post(patience=0.5, lock_wait=0.5)
+    post = start_post(patience=BRIEF, lock_wait=0.5)
     post.deliver(another_mail("e-0"))
     database.pause()
     try:
@@ -118,7 +119,7 @@ def test_a_mail_that_left_is_noted_once_the_database_is_thawed(
     threads: ThreadPoolExecutor,
 ) -> None:
     server.script["END"] = [HANG]
-    sending = threads.submit(start_post(patience=0.5, lock_wait=0.5).deliver)
+    sending = threads.submit(start_post(patience=BRIEF, lock_wait=0.5).deliver)
     server.wait_for(lambda: server.mails)
     database.pause()
     try:

@@ -6,22 +6,19 @@ from html.parser import HTMLParser
 import pytest
 
 from contracts.errors import MalformedMessageError
+from contracts.mails import MAILS, AccountExists, Mail, RegisterAgain, VerifyEmail, Welcome
 from mailer.rendering import TEMPLATES, render
 
-VERIFY = {
-    "verification_url": "https://warren.example.org/verify?key=MQ:1abc&x=<1>",
-    "verification_key": "MQ:1abc",
-    "expires_in_days": "3",
-}
+MAIL = VerifyEmail(
+    verification_url="https://warren.example.org/verify?key=MQ:1abc&x=<1>",
+    verification_key="MQ:1abc",
+    expires_in_days=3,
+)
+VERIFY = MAIL.context()
 LOGIN = {"login_url": "https://warren.example.org/login?next=/&x=<1>"}
-CONTEXTS = [
-    ("verify_email", VERIFY),
-    ("welcome", {}),
-    ("welcome", LOGIN),
-    ("account_exists", {}),
-    ("account_exists", LOGIN),
-    ("register_again", {}),
-    ("register_again", LOGIN),
+SAMPLES: list[Mail] = [
+    MAIL,
+    *(mail(**values) for mail in (Welcome, AccountExists, RegisterAgain) for values in ({}, LOGIN)),
 ]
 
 
@@ -47,13 +44,13 @@ class Page(HTMLParser):
         self.words.append(data.strip())
 
 
-def test_every_template_is_known_by_its_folder() -> None:
-    assert set(TEMPLATES) == {name for name, _ in CONTEXTS}
+def test_every_mail_of_the_contract_has_a_template() -> None:
+    assert set(TEMPLATES) == set(MAILS) == {sample.template for sample in SAMPLES}
 
 
-@pytest.mark.parametrize(("name", "context"), CONTEXTS)
-def test_every_template_has_a_subject_a_text_and_a_page(name: str, context: dict[str, str]) -> None:
-    mail = render(name, context)
+@pytest.mark.parametrize("sample", SAMPLES, ids=repr)
+def test_every_template_has_a_subject_a_text_and_a_page(sample: Mail) -> None:
+    mail = render(sample.template, sample.context())
     page = Page(mail.html)
     assert mail.subject
     assert "\n" not in mail.subject

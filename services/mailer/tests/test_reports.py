@@ -12,10 +12,10 @@ def test_a_mail_that_is_being_sent_is_reported(
     server = smtp_server(END=[HANG])
     task_id = web.ask(MAIL)
     start_worker(server)
-    web.wait_for(lambda: any(report.holding == [task_id] for report in web.reports))
+    web.until(lambda: any(report.holding == [task_id] for report in web.reports))
     server.released.set()
     web.await_receipt(task_id)
-    web.wait_for(lambda: web.reports[-1].holding == [])
+    web.until(lambda: web.reports[-1].holding == [])
     assert {(report.service, report.checks["smtp"]) for report in web.reports} == {("mailer", "")}
 
 
@@ -24,7 +24,7 @@ def test_what_is_wrong_with_the_mail_server_is_reported_in_words(
 ) -> None:
     server = smtp_server(GREETING=["421 closed for repairs"])
     start_worker(server)
-    web.wait_for(lambda: web.reports)
+    web.until(lambda: web.reports)
     assert "closed for repairs" in web.reports[0].checks["smtp"]
 
 
@@ -33,5 +33,5 @@ def test_a_mail_server_that_is_silent_holds_up_no_report(
 ) -> None:
     server = smtp_server(EHLO=[HANG])
     start_worker(server)
-    web.wait_for(lambda: web.reports)
+    web.until(lambda: web.reports)
     assert web.reports[0].checks["smtp"] == "it has not answered yet"

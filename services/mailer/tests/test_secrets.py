@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from aiosmtpd.smtp import AuthResult
 
-from contracts.results import TaskState
+from contracts.events import TaskState
 from contracts.tasks import SEND_EMAIL
 
 from .conftest import StartServer, StartWorker

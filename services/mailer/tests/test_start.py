@@ -6,12 +6,12 @@ import pytest
 from kombu import Connection
 
 from contracts import topology
-from local.broker import Broker
+from local.servers.broker import Broker
+from tests.support.program import Program
 
-from .conftest import StartServer, StartWorker
+from .conftest import MAILER, StartServer, StartWorker
 from .delivering import MAIL_FROM
 from .scripted_server import ScriptedServer
-from .worker_process import WorkerProcess
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def server(smtp_server: StartServer) -> ScriptedServer:
 
 
 def test_missing_settings_are_named(tmp_path: Path) -> None:
-    worker = WorkerProcess(tmp_path / "log", {"MAIL_FROM": MAIL_FROM})
+    worker = Program(MAILER, tmp_path / "log", {"MAIL_FROM": MAIL_FROM})
     assert worker.await_end() == 78
     assert worker.log.startswith("mailer: the settings are not right:")
     for name in ("BROKER_URL", "LEDGER_URL", "SMTP_URL"):

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from contracts.results import TaskError, TaskState
+from contracts.events import TaskError, TaskState
 from contracts.tasks import SEND_EMAIL, SendEmail
-from local.broker import Broker
-from local.database import Database
+from local.servers.broker import Broker
+from local.servers.database import Database
+from tests.support.program import Program
 
-from .conftest import empty_vhost, worker_settings
+from .conftest import MAILER, empty_vhost, worker_settings
 from .delivering import MAIL
 from .scripted_server import Misbehaviour, ScriptedServer
 from .web import Web
-from .worker_process import WorkerProcess
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +46,12 @@ def worker(
     broker_url: str,
     database: Database,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[WorkerProcess]:
+) -> Iterator[Program]:
     """Run one worker for all tests of the module; it must survive them."""
     name = f"mailer_{uuid.uuid4().hex}"
     ledger_url = database.create_database(name, owner="mailer")
     log: Path = tmp_path_factory.mktemp("worker") / "log"
-    shared = WorkerProcess(log, worker_settings(broker_url, ledger_url, server.port))
+    shared = Program(MAILER, log, worker_settings(broker_url, ledger_url, server.port))
     yield shared
     assert shared.alive, shared.log
     shared.kill()
@@ -64,7 +64,7 @@ def a_mail(**changes: str) -> SendEmail:
 
 
 def test_a_mail_is_sent_and_its_receipt_comes_home(
-    web: Web, server: ScriptedServer, worker: WorkerProcess
+    web: Web, server: ScriptedServer, worker: Program
 ) -> None:
     mail = a_mail()
     task_id = web.ask(mail)
@@ -74,13 +74,13 @@ def test_a_mail_is_sent_and_its_receipt_comes_home(
     assert not receipt.uncertain
     assert web.states(task_id) == [(TaskState.STARTED, 1), (TaskState.SUCCESS, 1)]
     event = web.await_state(task_id, TaskState.SUCCESS)
-    assert event.worker.startswith(f"mailer-{worker.process.pid}@")
+    assert event.worker.startswith(f"mailer-{worker.pid}@")
     assert event.request_id == f"request-{task_id}"
     assert receipt.message_id in server.message_ids()
 
 
 def test_the_same_request_in_two_messages_sends_one_mail(
-    web: Web, server: ScriptedServer, worker: WorkerProcess
+    web: Web, server: ScriptedServer, worker: Program
 ) -> None:
     mail = a_mail()
     receipts = [web.await_receipt(task_id) for task_id in (web.ask(mail), web.ask(mail))]
@@ -89,7 +89,7 @@ def test_the_same_request_in_two_messages_sends_one_mail(
 
 
 def test_a_4xx_answer_comes_home_as_a_retry_and_nothing_is_left_in_the_queue(
-    web: Web, server: ScriptedServer, worker: WorkerProcess
+    web: Web, server: ScriptedServer, worker: Program
 ) -> None:
     mail = a_mail()
     server.script["RCPT"] = ["451 4.7.1 Greylisted"]
@@ -100,29 +100,29 @@ def test_a_4xx_answer_comes_home_as_a_retry_and_nothing_is_left_in_the_queue(
     assert not web.await_receipt(again).uncertain
     assert web.states(task_id) == [(TaskState.STARTED, 1), (TaskState.RETRY, 1)]
     assert task_id not in web.dead_ids()
-    assert web.waiting_requests() == 0
+    assert web.waiting() == 0
 
 
 def test_the_attempt_counts_the_senders_retries(
-    web: Web, server: ScriptedServer, worker: WorkerProcess
+    web: Web, server: ScriptedServer, worker: Program
 ) -> None:
     task_id = web.send(SEND_EMAIL.encode(a_mail()), retries=4)
     web.await_receipt(task_id, attempt=5)
 
 
 def test_a_5xx_answer_comes_home_as_a_failure_and_is_no_dead_letter(
-    web: Web, server: ScriptedServer, worker: WorkerProcess
+    web: Web, server: ScriptedServer, worker: Program
 ) -> None:
     server.script["RCPT"] = [f"550 5.1.1 <{MAIL.recipient}>: unknown"]
     task_id = web.ask(a_mail())
     event = web.await_state(task_id, TaskState.FAILURE)
     assert event.error == TaskError("SmtpRefused", "550 5.1.1 <recipient>: unknown")
-    web.await_dead_letter(web.send({"email_id": "later"}))  # dead letters come in order
+    web.dead_letter(web.send({"email_id": "later"}))  # dead letters come in order
     assert task_id not in web.dead_ids()
 
 
 def test_an_unknown_outcome_comes_home_as_a_retry_of_its_own_type(
-    web: Web, server: ScriptedServer, worker: WorkerProcess
+    web: Web, server: ScriptedServer, worker: Program
 ) -> None:
     mail = a_mail()
     server.script["END"] = [Misbehaviour.DROP]
@@ -142,18 +142,18 @@ def test_an_unknown_outcome_comes_home_as_a_retry_of_its_own_type(
     ],
 )
 def test_a_malformed_request_comes_home_as_a_failure_and_as_a_dead_letter(
-    web: Web, worker: WorkerProcess, arguments: dict[str, object], said: str
+    web: Web, worker: Program, arguments: dict[str, object], said: str
 ) -> None:
     task_id = web.send(arguments)
     event = web.await_state(task_id, TaskState.FAILURE)
     assert event.error is not None
     assert event.error.type == "MalformedMessageError"
     assert said in event.error.message
-    assert web.await_dead_letter(task_id).headers["x-first-death-reason"] == "rejected"
+    assert web.dead_letter(task_id).headers["x-first-death-reason"] == "rejected"
 
 
 def test_a_recipient_that_is_none_is_an_answer_and_no_dead_letter(
-    web: Web, worker: WorkerProcess
+    web: Web, worker: Program
 ) -> None:
     task_id = web.send({**SEND_EMAIL.encode(MAIL), "recipient": "planted\n@x.y"})
     error = TaskError("InvalidRecipient", "the recipient's address is none")
@@ -163,7 +163,7 @@ def test_a_recipient_that_is_none_is_an_answer_and_no_dead_letter(
 
 
 def test_the_log_tells_of_each_run_but_gives_nothing_away(
-    web: Web, server: ScriptedServer, worker: WorkerProcess
+    web: Web, server: ScriptedServer, worker: Program
 ) -> None:
     server.script["RCPT"] = [f"550 <{MAIL.recipient}> unknown", f"450 {MAIL.recipient} later"]
     bare = SEND_EMAIL.encode(a_mail())  # without a redacted description of its arguments
@@ -174,7 +174,7 @@ def test_the_log_tells_of_each_run_but_gives_nothing_away(
     sent = web.send(bare)
     web.await_receipt(sent)
     malformed = web.send({**bare, "template": "goodbye"})
-    web.await_dead_letter(malformed)
+    web.dead_letter(malformed)
     for event, task_id in (
         ("task done", sent),
         ("task answered with an error", refused),

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from contracts.results import TaskError, TaskState
-from local.broker import Broker
+from contracts.events import TaskError, TaskState
+from local.servers.broker import Broker
 
 from .conftest import StartServer, StartWorker
 from .delivering import MAIL, RESENT, SENT, another_mail, message_ids
@@ -29,7 +29,7 @@ def test_a_worker_without_work_ends_at_once(
 ) -> None:
     worker = start_worker(server)
     worker.await_log("ready.")
-    worker.end(number)
+    worker.send(number)
     assert worker.await_end() == 0
 
 
@@ -38,8 +38,8 @@ def test_a_worker_shows_that_it_is_alive_until_it_ends(
 ) -> None:
     sign_of_life = tmp_path / "alive"
     worker = start_worker(server, LIVENESS_FILE=str(sign_of_life))
-    web.wait_for(sign_of_life.exists)
-    worker.end(signal.SIGTERM)
+    web.until(sign_of_life.exists)
+    worker.send(signal.SIGTERM)
     assert worker.await_end() == 0
     assert not sign_of_life.exists()
 
@@ -67,14 +67,14 @@ def test_a_worker_that_is_stopped_finishes_its_mail_and_takes_no_other(
 ) -> None:
     worker = start_worker(server)
     task_id = web.ask(MAIL)
-    web.wait_for(lambda: server.mails)
-    worker.end(number)
-    worker.end(number)  # some supervisors say it twice
+    web.until(lambda: server.mails)
+    worker.send(number)
+    worker.send(number)  # some supervisors say it twice
     worker.await_log("finishing what is running")
     server.released.set()
     assert worker.await_end() == 0
     assert web.await_receipt(task_id) == SENT
-    assert web.waiting_requests() == 0
+    assert web.waiting() == 0
     assert "Traceback" not in worker.log
 
 
@@ -83,13 +83,13 @@ def test_a_worker_that_cannot_finish_in_time_leaves_its_mail_to_the_next(
 ) -> None:
     worker = start_worker(server, SHUTDOWN_TIMEOUT="0.5")
     task_id = web.ask(MAIL)
-    web.wait_for(lambda: server.mails)
-    worker.end(signal.SIGTERM)
+    web.until(lambda: server.mails)
+    worker.send(signal.SIGTERM)
     assert worker.await_end() == 1
     assert "left with tasks running" in worker.log
     returned = web.await_state(task_id, TaskState.RETRY)
     assert returned.error == TaskError("TaskReturnedError", "its worker was stopped")
-    assert web.waiting_requests() == 0
+    assert web.waiting() == 0
     start_worker(server)
     assert web.await_receipt(web.ask(MAIL)) == RESENT  # as web's outbox does
     assert server.message_ids() == [SENT.message_id] * 2
@@ -100,7 +100,7 @@ def test_a_killed_worker_leaves_its_mail_to_the_next(
 ) -> None:
     worker = start_worker(server)
     task_id = web.ask(MAIL)
-    web.wait_for(lambda: server.mails)
+    web.until(lambda: server.mails)
     worker.kill()
     start_worker(server)
     assert web.await_receipt(task_id, attempt=2) == RESENT
@@ -116,7 +116,7 @@ def test_a_worker_whose_broker_connection_is_cut_sends_its_mail_once(
 ) -> None:
     start_worker(server)
     task_id = web.ask(MAIL)
-    web.wait_for(lambda: server.mails)
+    web.until(lambda: server.mails)
     cut_connections(web, broker)
     web.await_state(task_id, TaskState.STARTED, attempt=2)  # while the first run still sends
     server.released.set()
@@ -137,7 +137,7 @@ def cut_connections(web: Web, broker: Broker) -> None:
                 if consumer["queue"]["name"] == "mailer" and consumer["channel_details"]
             ]
 
-        web.wait_for(connections)
+        web.until(connections)
         for name in connections():
             management.delete(f"connections/{quote(name)}").raise_for_status()
 
@@ -149,5 +149,5 @@ def test_celerys_own_command_starts_the_same_worker(
     command = (sys.executable, "-m", "celery", "--app=mailer.app", "worker")
     worker = start_worker(server, *command)
     assert web.await_receipt(web.ask(MAIL)) == SENT
-    worker.end(signal.SIGTERM)
+    worker.send(signal.SIGTERM)
     assert worker.await_end() == 0

@@ -21,25 +21,25 @@ RETRY_AFTER = {"schema": {"type": "integer"}, "description": "Seconds until a re
 
 
 class TokenScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]
-    """How a token is sent; drf-spectacular finds it by being defined."""
+    """Describes how a token is sent. drf-spectacular finds the class because it is defined."""
 
     target_class = "web.accounts.authentication.TokenAuthentication"
 
 
 class RequestExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """What else a body may hold: nothing."""
+    """Says that a body may hold no other fields (``additionalProperties: false``)."""
 
     target_class = "web.parsing.RequestSerializer"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
-        """Describe a body."""
+        """Describe a body, closed to other fields."""
         described = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         return described | {"additionalProperties": False}
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
-    """What is wrong with one field."""
+    """An error in one field."""
 
     field = serializers.CharField(help_text="Dotted path, empty for the request as a whole.")
     code = serializers.CharField()
@@ -67,7 +67,7 @@ def problem(description: str) -> OpenApiResponse:
 
 
 class ProblemAutoSchema(AutoSchema):
-    """Adds the problems that follow from how an operation is made."""
+    """Adds problems to each operation, as they follow from its view, parameters and body."""
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)

@@ -1,4 +1,4 @@
-"""Who runs a command, and how they are asked."""
+"""The person who runs a command: their name, and questions to them."""
 
 import getpass
 import os

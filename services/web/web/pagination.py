@@ -1,4 +1,4 @@
-"""Lists in pages: a cursor stays right while rows come and go, at any depth at the same cost."""
+"""Lists in pages. Cursors stay right while rows come and go, and a deep page costs no more."""
 
 from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ INVALID_CURSOR = {"cursor": ["It is not one of the cursors of this list."]}
 
 
 class CursorPages(CursorPagination):
-    """DRF's cursor pagination, which refuses what DRF would silently replace or trip over."""
+    """DRF's cursor pagination, which refuses parameters that DRF would replace or fail on."""
 
     page_size = 50
     max_page_size = LARGEST_PAGE
@@ -40,13 +40,13 @@ class CursorPages(CursorPagination):
             cursor = super().decode_cursor(request)
         except NotFound as error:
             raise ValidationError(INVALID_CURSOR) from error
-        # A string, whatever the stubs say.
+        # The position is a string, although the stubs say otherwise.
         if cursor and cursor.position is not None and not self.is_position(str(cursor.position)):
             raise ValidationError(INVALID_CURSOR)
         return cursor
 
     def is_position(self, text: str) -> bool:
-        """Whether a cursor's position can be compared with the rows'."""
+        """Whether PostgreSQL can compare a cursor's position with the rows'."""
         return bool(text)
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ class CursorPages(CursorPagination):
 class Edge:
     """A row after which a page begins, or before which it ends if it is read ``backwards``.
 
-    Two rows may have the same time, so the key belongs to the place.
+    Two rows may have the same time, so the key is a part of it.
     """
 
     created_at: datetime
@@ -79,7 +79,7 @@ class Edge:
         moment = datetime.fromisoformat(time)
         if moment.tzinfo is None:
             raise ValueError
-        # In UTC, where a time near the ends of the calendar may not exist (OverflowError).
+        # A time near the ends of the calendar may not exist in UTC; that is an OverflowError.
         return cls(moment.astimezone(UTC), key.to_python(pk), backwards=direction == "p")
 
     def encode(self) -> str:
@@ -90,7 +90,7 @@ class Edge:
 
     @property
     def beyond(self) -> Q:
-        """Rows on the far side. The first condition is the one that an index serves."""
+        """Rows beyond the edge. The first condition lets PostgreSQL use the index."""
         if self.backwards:
             near, same = Q(created_at__gt=self.created_at), Q(pk__gt=self.pk)
             return Q(created_at__gte=self.created_at) & (near | same)
@@ -99,14 +99,14 @@ class Edge:
 
 
 class NewestFirst(CursorPages):
-    """Rows with ``created_at``, newest first, and of the same time those with the greater key."""
+    """Rows with ``created_at``, newest first; at the same time the greater key comes first."""
 
     ordering = ("-created_at", "-pk")
 
     def paginate_queryset(  # type: ignore[override] # of rows that can be filtered
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
-        """Read a page. Raises ValidationError for a cursor that is none."""
+        """Read a page. Raises ValidationError for a cursor that is not valid."""
         self.base_url = request.build_absolute_uri()
         self.page_size = self.get_page_size(request)
         self._edge = self._asked_for(request, queryset)
@@ -139,7 +139,7 @@ class NewestFirst(CursorPages):
         if self.page:
             row = self.page[index]
             edge = Edge(row.created_at, row.pk, backwards)
-        else:  # all that there was is gone: back to where one came from
+        else:  # the page's rows are gone: lead back to where the client came from
             edge = replace(cast("Edge", self._edge), backwards=backwards)
         return replace_query_param(
             cast("str", self.base_url), self.cursor_query_param, edge.encode()
@@ -161,5 +161,5 @@ class ByName(CursorPages):
     ordering = ("name",)
 
     def is_position(self, text: str) -> bool:
-        """Whether it can be a name."""
+        """Whether the position can be a name."""
         return bool(text) and "\0" not in text

@@ -1,4 +1,4 @@
-"""JSON bodies, with everything refused that is JSON but can be neither stored nor sent on."""
+"""Bodies in JSON. Values that could not be stored or sent on are refused."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -9,15 +9,16 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 
 DEEPEST = 100  # levels
-# What a NUL has to look like in JSON, or may look like: then all strings are looked at.
+# JSON always writes a NUL like this. The bytes may also belong to an escaped backslash, so only a
+# search through all strings can tell.
 NUL = b"\\u0000"
 
 
 class StrictJSONParser(JSONParser):
     """A parser whose results can be stored, at a cost that grows with the body's length alone.
 
-    A NUL would only fail when the database refuses it, and an endless nesting when Python does:
-    each as an error of ours.
+    Without it PostgreSQL would refuse a NUL later, and Python a deep nesting. The client would get
+    a 500 for both.
     """
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
@@ -36,7 +37,7 @@ class StrictJSONParser(JSONParser):
 
 
 class RequestSerializer(serializers.Serializer[Any]):
-    """The fields of a body, of which each has to be known: another may have been meant."""
+    """The fields of a body. An unknown field is refused, for it may be a known one misspelt."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Take the body. Raises ValidationError."""
@@ -57,8 +58,8 @@ class RequestSerializer(serializers.Serializer[Any]):
 def levels(document: Any) -> Iterator[list[Any]]:
     """Yield the values of a JSON document level by level.
 
-    Raises RecursionError if it is nested more deeply than ``DEEPEST``: what reads it later may
-    have less room on its stack.
+    Raises RecursionError if it is nested more deeply than ``DEEPEST``. Programs that read it later
+    may have less room on their stack.
     """
     level = [document]
     for _ in range(DEEPEST + 1):

@@ -23,3 +23,8 @@ class Rate:
             raise ValueError("it must be a number, a slash and a time in s, m, h or d")
         limit, count, unit = match.groups()
         return cls(int(limit), int(count or 1) * UNITS[unit])
+
+    def __str__(self) -> str:
+        """Write the rate in the form that ``parse`` reads."""
+        unit = max((u for u in UNITS if self.seconds % UNITS[u] == 0), key=UNITS.__getitem__)
+        return f"{self.limit}/{self.seconds // UNITS[unit]}{unit}"

@@ -1,4 +1,4 @@
-"""One id for all that an HTTP request sets in motion, from ``X-Request-ID`` to the results."""
+"""One id for an HTTP request and everything that follows from it, from ``X-Request-ID`` on."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 HEADER = "X-Request-ID"
-# Asked every few seconds by supervisors and Prometheus, or by the proxy for each operator's page.
+# Supervisors and Prometheus ask for these every few seconds, the proxy with each operators' page.
 INTERNAL = re.compile("/(healthz|readyz|metrics|staff/.*)")
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 log = structlog.get_logger("web.request")
@@ -25,8 +25,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Handle one request."""
-        given = request.headers.get(HEADER, "")
-        request_id = given if ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
+        request_id = chosen(request.headers.get(HEADER, ""))
         started = time.monotonic()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self._get_response(request)
@@ -35,23 +34,28 @@ class RequestIdMiddleware:
                 _level(request),
                 "request answered",
                 method=request.method,
-                path=request.path,  # without the query, which may hold what is nobody's business
+                path=request.path,  # without the query, which may hold a secret
                 status=response.status_code,
                 seconds=round(time.monotonic() - started, 3),
             )
         return response
 
 
+def chosen(given: str) -> str:
+    """Return the client's id if it is acceptable, otherwise a new one."""
+    return given if ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
+
+
 def _level(request: HttpRequest) -> int:
-    # They would bury what people did.
+    # Otherwise the log would hold little else.
     return logging.DEBUG if INTERNAL.fullmatch(request.path) else logging.INFO
 
 
 def restored(request_id: str) -> AbstractContextManager[object]:
-    """Bind the id of an earlier request, while something is done that follows from it."""
+    """Bind the id of an earlier request to the logs, while its consequences are handled."""
     return structlog.contextvars.bound_contextvars(request_id=request_id)
 
 
 def current() -> str:
-    """Id of the request being handled, or an empty string outside of one."""
+    """Return the id of the request being handled, or an empty string outside of one."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))

@@ -1,14 +1,13 @@
-"""Django's settings. What differs between installations comes from the environment."""
+"""Django's settings. Values that differ between installations come from the environment."""
 
 import logging
 import secrets
 from datetime import timedelta
 from pathlib import Path
 
-from contracts import logging as warren_logging
-from contracts.reporting import report_interval
-from contracts.settings import PRODUCTION, Environment
-from contracts.worker import broker_url
+from runtime import logging as warren_logging
+from runtime import settings as common
+from runtime.environment import PRODUCTION, Environment
 from web.database import connection_settings
 from web.rates import EXAMPLE as RATE_EXAMPLE
 from web.rates import Rate
@@ -19,105 +18,246 @@ env = Environment()
 IN_PRODUCTION = env.stage == PRODUCTION
 
 
-def read_rate(name: str, default: Rate) -> Rate:
+def read_rate(name: str, default: Rate, meaning: str) -> Rate:
     """Read how often something may be done."""
-    return env.parsed(name, Rate.parse, example=RATE_EXAMPLE, placeholder=default, default=default)
+    return env.parsed(
+        name,
+        Rate.parse,
+        example=RATE_EXAMPLE,
+        placeholder=default,
+        default=default,
+        meaning=meaning,
+    )
 
 
-DEBUG = env.flag("DJANGO_DEBUG", default=False, in_production=False)
-# Only what serves people is given these two, and sees to it (gunicorn.conf.py).
-NO_KEY = secrets.token_urlsafe(50)  # what it signs is void to everybody else
-SECRET_KEY = env.secret("DJANGO_SECRET_KEY", min_length=50, example="50 characters", default=NO_KEY)
-JWT_SIGNING_KEY = env.secret("JWT_SIGNING_KEY", min_length=32, example="32 bytes", default=NO_KEY)
-ALLOWED_HOSTS = env.items(
-    "ALLOWED_HOSTS", example="warren.example.org", default="localhost,127.0.0.1"
+def read_days(name: str, default: int, of: str) -> int:
+    """Read for how many days something is kept."""
+    return env.integer(name, default=default, meaning=f"days for which {of} are kept; 0: for ever")
+
+
+DEBUG = env.flag(
+    "DJANGO_DEBUG", default=False, in_production=False, meaning="tracebacks in the browser"
 )
-PUBLIC_URL = env.url("PUBLIC_URL", schemes=("http", "https"), example="https://warren.example.org")
-BROKER_URL = broker_url(env)
+# Only processes whose signatures others check need the keys: gunicorn.conf.py requires both, the
+# command `work` the first. Elsewhere a random key serves.
+NO_KEY = secrets.token_urlsafe(50)  # no other process accepts its signatures
+SECRET_KEY = env.secret(
+    "DJANGO_SECRET_KEY",
+    min_length=50,
+    example="50 characters",
+    default=NO_KEY,
+    meaning="signs sessions and verification keys; required by gunicorn and `tasks`",
+)
+JWT_SIGNING_KEY = env.secret(
+    "JWT_SIGNING_KEY",
+    min_length=32,
+    example="32 bytes",
+    default=NO_KEY,
+    meaning="signs access tokens; required by gunicorn",
+)
+ALLOWED_HOSTS = env.items(
+    "ALLOWED_HOSTS",
+    example="warren.example.org",
+    default="localhost,127.0.0.1",
+    meaning="host names under which web answers",
+)
+PUBLIC_URL = env.url(
+    "PUBLIC_URL",
+    schemes=("http", "https"),
+    example="https://warren.example.org",
+    meaning="where clients reach web; links in mails begin with it",
+)
+BROKER_URL = common.broker_url(env)
 DATABASE_URL = env.url(
     "DATABASE_URL",
     schemes=("postgresql", "postgres"),
     example="postgresql://warren:password@localhost:5432/warren",
+    meaning="web's database",
 )
-DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", default=10, minimum=1)
-# Seconds after which the server gives up on a statement, and we a little later on the server.
-DATABASE_STATEMENT_TIMEOUT = env.seconds("DATABASE_STATEMENT_TIMEOUT", default=10)
-LOG_FORMAT = env.choice("LOG_FORMAT", options=warren_logging.FORMATS, default="json")
-LOG_LEVEL = env.choice("LOG_LEVEL", options=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
-LIVENESS_FILE = env.text("LIVENESS_FILE", example="/run/warren/relay", default="")
+DATABASE_POOL_SIZE = env.integer(
+    "DATABASE_POOL_SIZE", default=10, minimum=1, meaning="connections of one process"
+)
+# A little later web closes the connection itself (web.postgresql.connection).
+DATABASE_STATEMENT_TIMEOUT = env.seconds(
+    "DATABASE_STATEMENT_TIMEOUT",
+    default=10,
+    meaning="seconds until PostgreSQL gives up on a statement; raise it for a long migration",
+)
+LOG_FORMAT = common.log_format(env)
+LOG_LEVEL = common.log_level(env)
+LIVENESS_FILE = common.liveness_file(env)
 
-# A mail that cannot be delivered now is tried again for so long, at growing intervals (seconds).
-MAIL_RETRY_FIRST = env.seconds("MAIL_RETRY_FIRST", default=15)
-MAIL_RETRY_LONGEST = env.seconds("MAIL_RETRY_LONGEST", default=3600)
-MAIL_RETRY_FOR = env.seconds("MAIL_RETRY_FOR", default=24 * 3600)
-# The same for a computation that fails in a way that may pass.
-JOB_RETRY_FIRST = env.seconds("JOB_RETRY_FIRST", default=5)
-JOB_RETRY_LONGEST = env.seconds("JOB_RETRY_LONGEST", default=600)
-JOB_RETRY_FOR = env.seconds("JOB_RETRY_FOR", default=3600)
-# How many jobs of one user, and of all, may be queued or running; 0 is no limit. What may pile up
-# here has to fit into the database, the queue, and the patience of those who wait.
-JOBS_UNFINISHED_PER_USER = env.integer("JOBS_UNFINISHED_PER_USER", default=1_000)
-JOBS_UNFINISHED = env.integer("JOBS_UNFINISHED", default=100_000)
-# How many requests of one process may wait for their job (?wait=) at a time.
-JOB_WAITERS = env.integer("JOB_WAITERS", default=24)
-# KiB of a job's arguments, and of its result: both lie in the database, the broker and in memory.
-# The proxy takes bodies of up to 4 MiB.
-JOB_SIZE_LIMIT = env.integer("JOB_SIZE_LIMIT", default=256, minimum=16, maximum=4096)
-# Seconds after which a run of web's own tasks is told to end, and is ended, unless the task says
-# otherwise; the broker leaves a message with its worker for two hours.
-TASK_SOFT_TIME_LIMIT = env.integer("TASK_SOFT_TIME_LIMIT", default=600, minimum=1, maximum=6600)
-TASK_TIME_LIMIT = env.integer("TASK_TIME_LIMIT", default=660, minimum=1, maximum=6600)
-# Runs after which a process of their workers is replaced: what libraries leak goes with it.
-TASK_RUNS_PER_PROCESS = env.integer("TASK_RUNS_PER_PROCESS", default=1_000, minimum=1)
-# Seconds after which a relay that claimed a message counts as dead.
-OUTBOX_LEASE = env.seconds("OUTBOX_LEASE", default=20)
-# Seconds between two looks of the reconciler, and for which a task has to be nowhere until it is
-# published again. Between looks nobody sees that the reconciler lives; and what has just been given
-# to a worker is in none of its reports until the next.
-RECONCILE_INTERVAL = env.seconds("RECONCILE_INTERVAL", default=5, maximum=10)
-RECONCILE_AFTER = env.seconds("RECONCILE_AFTER", default=12, minimum=2 * report_interval(env))
-# Seconds by which tasks published later have to be ahead of one, for it to be lost although its
-# queue is not empty; and after how many times of being published again it fails.
-RECONCILE_OVERTAKEN = env.seconds("RECONCILE_OVERTAKEN", default=600)
-RECONCILE_LIMIT = env.integer("RECONCILE_LIMIT", default=3)
-OUTBOX_BATCH = env.integer("OUTBOX_BATCH", default=200, minimum=1)
-# Seconds after which a message that is due counts as late: the doctor and /readyz tell of it.
-OUTBOX_LATE = env.seconds("OUTBOX_LATE", default=60)
-COLLECTOR_BATCH = env.integer("COLLECTOR_BATCH", default=500, minimum=1)
-# How many proxies that append to X-Forwarded-For stand before web: the client's address, by which
-# requests are counted, is taken from there. Too high a number lets clients forge it.
-TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", default=0)
-# Requests of one client address. In development everybody has the same one.
+MAIL_RETRY_FIRST = env.seconds(
+    "MAIL_RETRY_FIRST",
+    default=15,
+    meaning="seconds until a mail that could not be delivered is tried again; then they grow",
+)
+MAIL_RETRY_LONGEST = env.seconds(
+    "MAIL_RETRY_LONGEST", default=3600, meaning="seconds between two attempts, at the longest"
+)
+MAIL_RETRY_FOR = env.seconds(
+    "MAIL_RETRY_FOR", default=24 * 3600, meaning="seconds after which the mail has failed"
+)
+JOB_RETRY_FIRST = env.seconds(
+    "JOB_RETRY_FIRST",
+    default=5,
+    meaning="seconds until a job or task that failed in a way that may pass is tried again; then "
+    "they grow",
+)
+JOB_RETRY_LONGEST = env.seconds(
+    "JOB_RETRY_LONGEST", default=600, meaning="seconds between two attempts, at the longest"
+)
+JOB_RETRY_FOR = env.seconds(
+    "JOB_RETRY_FOR", default=3600, meaning="seconds after which the job or task has failed"
+)
+# Unfinished jobs have to fit into the database and the queue, and their users wait for them.
+JOBS_UNFINISHED_PER_USER = env.integer(
+    "JOBS_UNFINISHED_PER_USER",
+    default=1_000,
+    meaning="jobs of one user that may be queued or running; 0: no limit",
+)
+JOBS_UNFINISHED = env.integer(
+    "JOBS_UNFINISHED", default=100_000, meaning="the same for all users together"
+)
+JOB_WAITERS = env.integer(
+    "JOB_WAITERS",
+    default=24,
+    meaning="requests of one process that may wait for a job (`?wait=`) at a time; of one user a "
+    "quarter of them",
+)
+JOB_SIZE_LIMIT = common.job_size_limit(env)
+# The maximum is below two hours: then the broker takes the message from its worker
+# (consumer_timeout).
+TASK_SOFT_TIME_LIMIT = env.integer(
+    "TASK_SOFT_TIME_LIMIT",
+    default=600,
+    minimum=1,
+    maximum=6600,
+    meaning="seconds after which a run of web's own tasks is told to end, unless its task says "
+    "otherwise",
+)
+TASK_TIME_LIMIT = env.integer(
+    "TASK_TIME_LIMIT",
+    default=660,
+    minimum=1,
+    maximum=6600,
+    meaning="seconds after which it is ended",
+)
+TASK_RUNS_PER_PROCESS = env.integer(
+    "TASK_RUNS_PER_PROCESS",
+    default=1_000,
+    minimum=1,
+    meaning="runs after which a process of the pool of `tasks` is replaced: libraries leak",
+)
+OUTBOX_LEASE = env.seconds(
+    "OUTBOX_LEASE",
+    default=20,
+    meaning="seconds after which a relay that claimed a message counts as dead",
+)
+# There is a maximum, because the reconciler touches its liveness file only once for each look.
+RECONCILE_INTERVAL = env.seconds(
+    "RECONCILE_INTERVAL",
+    default=5,
+    maximum=10,
+    meaning="seconds between two looks at what may have got lost",
+)
+# A task that a worker has just taken is in no report until the next one.
+RECONCILE_AFTER = env.seconds(
+    "RECONCILE_AFTER",
+    default=12,
+    minimum=2 * common.report_interval(env),
+    meaning="seconds for which a task has to be nowhere until it is published again, at least "
+    "twice `REPORT_INTERVAL`",
+)
+RECONCILE_OVERTAKEN = env.seconds(
+    "RECONCILE_OVERTAKEN",
+    default=600,
+    meaning="seconds by which tasks published later have to be ahead of one, for it to be lost "
+    "although its queue is not empty",
+)
+RECONCILE_LIMIT = env.integer(
+    "RECONCILE_LIMIT",
+    default=3,
+    meaning="times that a lost task is published again before it fails",
+)
+OUTBOX_BATCH = env.integer(
+    "OUTBOX_BATCH", default=200, minimum=1, meaning="messages that a relay claims at a time"
+)
+OUTBOX_LATE = env.seconds(
+    "OUTBOX_LATE",
+    default=60,
+    meaning="seconds after which a message that is due counts as late: the doctor calls it a "
+    "problem, `/readyz` `degraded`",
+)
+COLLECTOR_BATCH = env.integer(
+    "COLLECTOR_BATCH",
+    default=500,
+    minimum=1,
+    meaning="messages that the collector applies at a time",
+)
+# Requests are counted by the client's address, which stands so many places from this header's end.
+TRUSTED_PROXIES = env.integer(
+    "TRUSTED_PROXIES",
+    default=0,
+    meaning="proxies before web that append to `X-Forwarded-For`; too high a number lets clients "
+    "forge their address",
+)
+# In development all clients have the same address.
 IN_DEVELOPMENT = Rate(600, seconds=60)
 THROTTLE_REGISTRATION = read_rate(
-    "THROTTLE_REGISTRATION", Rate(10, seconds=600) if IN_PRODUCTION else IN_DEVELOPMENT
+    "THROTTLE_REGISTRATION",
+    Rate(10, seconds=600) if IN_PRODUCTION else IN_DEVELOPMENT,
+    "registrations and resends of one client network (an IPv4 address, a /64 of IPv6); in "
+    "development `600/1m`, like the next two",
 )
 THROTTLE_VERIFICATION = read_rate(
-    "THROTTLE_VERIFICATION", Rate(30, seconds=60) if IN_PRODUCTION else IN_DEVELOPMENT
+    "THROTTLE_VERIFICATION",
+    Rate(30, seconds=60) if IN_PRODUCTION else IN_DEVELOPMENT,
+    "keys tried by one client network",
 )
 THROTTLE_SIGN_IN = read_rate(
-    "THROTTLE_SIGN_IN", Rate(30, seconds=60) if IN_PRODUCTION else IN_DEVELOPMENT
+    "THROTTLE_SIGN_IN",
+    Rate(30, seconds=60) if IN_PRODUCTION else IN_DEVELOPMENT,
+    "sign-ins of one client network",
 )
-# Submissions of one user, each of which counts once for each 16 KiB of its body.
 THROTTLE_SUBMISSION = read_rate(
-    "THROTTLE_SUBMISSION", Rate(10_000 if IN_PRODUCTION else 1_000_000, seconds=3600)
+    "THROTTLE_SUBMISSION",
+    Rate(10_000 if IN_PRODUCTION else 1_000_000, seconds=3600),
+    "submissions of one user, of which each counts once for each 16 KiB of its body, and a batch "
+    "at least once for each job; in development `1000000/1h`",
 )
-# Failed sign-ins to one account: from one client address, and from all that are new to it.
-THROTTLE_SIGN_IN_FAILURES = read_rate("THROTTLE_SIGN_IN_FAILURES", Rate(20, seconds=600))
+THROTTLE_SIGN_IN_FAILURES = read_rate(
+    "THROTTLE_SIGN_IN_FAILURES",
+    Rate(20, seconds=600),
+    "failed sign-ins to one account from one client network",
+)
 THROTTLE_SIGN_IN_FAILURES_ADDRESS = read_rate(
-    "THROTTLE_SIGN_IN_FAILURES_ADDRESS", Rate(500, seconds=600)
+    "THROTTLE_SIGN_IN_FAILURES_ADDRESS",
+    Rate(500, seconds=600),
+    "failed sign-ins to one account from all networks that are new to it",
 )
-# Verification mails to one address.
-VERIFICATION_MAIL_RATE = read_rate("VERIFICATION_MAIL_RATE", Rate(2, seconds=60))
-VERIFICATION_MAIL_DAILY_RATE = read_rate("VERIFICATION_MAIL_DAILY_RATE", Rate(20, seconds=86_400))
-# Days for which what has ended is kept; 0 is for ever. Dead letters count once they are dealt with.
-KEEP_JOBS = env.integer("KEEP_JOBS", default=90)
-KEEP_MAILS = env.integer("KEEP_MAILS", default=90)
-KEEP_DEAD_LETTERS = env.integer("KEEP_DEAD_LETTERS", default=90)
-KEEP_TASKS = env.integer("KEEP_TASKS", default=30)
-KEEP_AUDIT = env.integer("KEEP_AUDIT", default=365)
-# Apps of one's own, by their Python paths: where they are found, PYTHONPATH says.
-EXTRA_APPS = [app for app in env.items("EXTRA_APPS", example="shop", default="") if app]
+VERIFICATION_MAIL_RATE = read_rate(
+    "VERIFICATION_MAIL_RATE",
+    Rate(2, seconds=60),
+    "mails to one address that somebody unknown asks for, from one client network",
+)
+VERIFICATION_MAIL_DAILY_RATE = read_rate(
+    "VERIFICATION_MAIL_DAILY_RATE", Rate(20, seconds=86_400), "the same for a day"
+)
+VERIFICATION_MAIL_ADDRESS_RATE = read_rate(
+    "VERIFICATION_MAIL_ADDRESS_RATE", Rate(100, seconds=86_400), "the same from all networks"
+)
+KEEP_JOBS = read_days("KEEP_JOBS", 90, "jobs that have ended, and answers to batches,")
+KEEP_MAILS = read_days("KEEP_MAILS", 90, "mails that have ended")
+KEEP_DEAD_LETTERS = read_days("KEEP_DEAD_LETTERS", 90, "dead letters that are dealt with")
+KEEP_TASKS = read_days("KEEP_TASKS", 30, "web's own tasks and groups that have ended")
+KEEP_AUDIT = read_days("KEEP_AUDIT", 365, "records of what was done in the admin")
+EXTRA_APPS = env.items(
+    "EXTRA_APPS",
+    example="shop",
+    default="",
+    meaning="Django apps of your own, separated by commas; `PYTHONPATH` says where they are",
+)
 env.check()
 
 INSTALLED_APPS = [
@@ -247,10 +387,10 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# Django's own Tasks API, as a second face of web's tasks.
+# Web's tasks can also be sent by Django's own Tasks API.
 TASKS = {"default": {"BACKEND": "web.tasks.django_backend.OutboxBackend"}}
 
-LOGGING_CONFIG = None  # structlog's configuration stands for Django's
+LOGGING_CONFIG = None  # structlog's configuration replaces Django's
 warren_logging.configure("web", log_format=LOG_FORMAT, level=LOG_LEVEL)
-# RequestIdMiddleware logs each answer; Django need not repeat those that are the client's fault.
+# RequestIdMiddleware logs each answer. Django's own warnings of answers with 4xx would repeat it.
 logging.getLogger("django.request").setLevel(logging.ERROR)

@@ -17,14 +17,14 @@ api = [
     path("", include("web.accounts.urls")),
     path("", include("web.mail.urls")),
     path("", include("web.jobs.urls")),
-    path("", include("web.messaging.urls")),
+    path("", include("web.messaging.letters.urls")),
     *(
         path("", include(f"{app}.urls"))
         for app in settings.EXTRA_APPS
         if find_spec(f"{app}.urls") is not None
     ),
 ]
-# What a person may type; a program that posts to them is told that they are none.
+# `index` and `to_slash` serve addresses that a person may type. To a POST they answer 405.
 index = APIRootView.as_view(
     api_root_dict={
         "registration": "registration",

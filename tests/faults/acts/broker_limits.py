@@ -2,9 +2,9 @@
 
 from urllib.parse import quote, urlsplit
 
-from tests import broker_users
 from tests.faults.catalogue import QUEUES, Act, fault
 from tests.faults.stage import Stage
+from tests.support import broker_users
 
 USERS = ("relay", "collector", "mailer", "compute", "tasks", "reconciler")
 

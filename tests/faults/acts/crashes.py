@@ -1,16 +1,39 @@
 """Killed as by a power cut (SIGKILL), and started again as a supervisor does."""
 
-from tests.faults.catalogue import fault
+from tests.faults.catalogue import Act, fault
 from tests.faults.stage import Stage
 
 GROUP = "kill -9"
 
 
-@fault(GROUP, "a gunicorn worker")
-def gunicorn_worker(stage: Stage) -> None:
-    for _ in range(3):
-        stage.stack.web.kill_child(stage.random.choice(list(stage.stack.web.children)))
-        stage.wait(1)
+def _killed(name: str, times: int) -> Act:
+    def act(stage: Stage) -> None:
+        for _ in range(times):
+            stage.kill(getattr(stage.stack, name))
+            stage.wait(2)
+
+    return act
+
+
+def _a_child_killed(name: str, times: int) -> Act:
+    def act(stage: Stage) -> None:
+        process = getattr(stage.stack, name)
+        for _ in range(times):
+            process.kill_child(stage.random.choice(list(process.children)))
+            stage.wait(1)
+
+    return act
+
+
+for _name in ("relay", "collector"):
+    fault(GROUP, _name)(_killed(_name, 3))
+fault(GROUP, "reconciler")(_killed("reconciler", 1))
+fault(GROUP, "mailer", quick=True)(_killed("mailer", 3))
+fault(GROUP, "all of compute", quick=True)(_killed("compute", 1))
+fault(GROUP, "all of web's own tasks", quick=True)(_killed("tasks", 3))
+fault(GROUP, "a gunicorn worker")(_a_child_killed("web", 3))
+fault(GROUP, "a process of compute's pool")(_a_child_killed("compute", 4))
+fault(GROUP, "a process of the pool of web's own tasks")(_a_child_killed("tasks", 4))
 
 
 @fault(GROUP, "all of web", quick=True)
@@ -19,64 +42,10 @@ def web(stage: Stage) -> None:
     stage.until(lambda: stage.stack.web.ready, "web's return")
 
 
-@fault(GROUP, "relay")
-def relay(stage: Stage) -> None:
-    for _ in range(3):
-        stage.kill(stage.stack.relay)
-        stage.wait(2)
-
-
-@fault(GROUP, "collector")
-def collector(stage: Stage) -> None:
-    for _ in range(3):
-        stage.kill(stage.stack.collector)
-        stage.wait(2)
-
-
-@fault(GROUP, "reconciler")
-def reconciler(stage: Stage) -> None:
-    stage.kill(stage.stack.reconciler)
-    stage.wait(2)
-
-
-@fault(GROUP, "mailer", quick=True)
-def mailer(stage: Stage) -> None:
-    for _ in range(3):
-        stage.kill(stage.stack.mailer)
-        stage.wait(2)
-
-
-@fault(GROUP, "a process of compute's pool")
-def pool_process(stage: Stage) -> None:
-    for _ in range(4):
-        stage.stack.compute.kill_child(stage.random.choice(list(stage.stack.compute.children)))
-        stage.wait(1)
-
-
 @fault(GROUP, "compute's main process")
 def compute_main(stage: Stage) -> None:
     stage.stack.compute.kill_main()
     stage.wait(2)
-
-
-@fault(GROUP, "all of compute", quick=True)
-def compute(stage: Stage) -> None:
-    stage.kill(stage.stack.compute)
-    stage.wait(2)
-
-
-@fault(GROUP, "a process of the pool of web's own tasks")
-def process_of_tasks(stage: Stage) -> None:
-    for _ in range(4):
-        stage.stack.tasks.kill_child(stage.random.choice(list(stage.stack.tasks.children)))
-        stage.wait(1)
-
-
-@fault(GROUP, "all of web's own tasks", quick=True)
-def tasks(stage: Stage) -> None:
-    for _ in range(3):
-        stage.kill(stage.stack.tasks)
-        stage.wait(2)
 
 
 @fault(GROUP, "RabbitMQ", quick=True)

@@ -3,7 +3,7 @@
 from tests.faults.catalogue import Act, fault
 from tests.faults.stage import Stage
 from tests.faults.verdict import REFUSAL
-from tests.smtp_faults import (
+from tests.support.smtp_faults import (
     BUSY,
     DROPPED_AFTER_DATA,
     DROPPED_AT_CONNECT,
@@ -14,8 +14,8 @@ from tests.smtp_faults import (
     TOO_MANY_CONNECTIONS,
     slow,
 )
-from tests.smtp_faults import Fault as Disturbance
-from tests.smtp_faults import Stage as Moment
+from tests.support.smtp_faults import Fault as Disturbance
+from tests.support.smtp_faults import Stage as Moment
 
 GROUP = "SMTP server"
 LONG = 15.0  # seconds

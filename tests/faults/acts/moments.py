@@ -3,9 +3,9 @@
 from tests.faults.catalogue import Act, fault
 from tests.faults.link import Direction
 from tests.faults.stage import Stage
-from tests.smtp_faults import FOREVER
-from tests.smtp_faults import Fault as Disturbance
-from tests.smtp_faults import Stage as Moment
+from tests.support.smtp_faults import FOREVER
+from tests.support.smtp_faults import Fault as Disturbance
+from tests.support.smtp_faults import Stage as Moment
 
 GROUP = "kill -9 at the moment"
 CLAIMED = "SELECT id FROM messaging_outboxmessage WHERE leased_until > now()"

@@ -2,7 +2,7 @@
 
 from tests.faults.catalogue import PROCESSES, Act, fault
 from tests.faults.stage import Stage
-from tests.process import Process
+from tests.support.process import Process
 
 
 def _restart(stage: Stage, process: Process) -> None:

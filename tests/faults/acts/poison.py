@@ -11,9 +11,9 @@ from contracts.tasks import TASKS
 from contracts.topology import SERVICES, queue_name
 from tests.faults.catalogue import QUEUES, Act, fault
 from tests.faults.stage import Stage
-from tests.forgery import Forger
-from tests.intrusion import ARGUMENTS
-from tests.wire import Wire
+from tests.support.forgery import Forger
+from tests.support.intrusion import ARGUMENTS
+from tests.support.wire import Wire
 
 GROUP = "poison"
 BODIES, FEWER = 10_000, 500

@@ -1,1 +1,1 @@
-"""Runs Warren on one machine without containers: a private broker and database, `make up`."""
+"""Runs Warren on one machine without containers, with a private broker and database."""

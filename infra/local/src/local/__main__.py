@@ -13,25 +13,27 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from local import demo, log_follower, smtp, up
+from local import new_service, smtp
+from local.demo import story
 from local.environment import process_environment
 from local.errors import LocalError
-from local.process_names import kind, require_known, select
 from local.progress import Progress
-from local.requests import Requests, parse_counts
-from local.run_lock import RunLock
+from local.run import log_follower, up
+from local.run.process_names import kind, require_known, select
+from local.run.requests import Requests, parse_counts
+from local.run.run_lock import RunLock
+from local.run.supervisor import read_procfile
 from local.settings import Settings, local_folder
-from local.supervisor import read_procfile
 
 ROOT = Path(__file__).resolve().parents[4]
 NOTHING_RUNS = "Warren does not run from this checkout"
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # which come without a file's name
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # these come without a file's name
 MAIL_SECONDS = 30.0
 POLL_SECONDS = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; what goes wrong is said in plain words."""
+    """Run one command and return its exit status. Errors that the user can mend are printed."""
     options = _parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):  # `make down`, a closed terminal: as Ctrl-C
         signal.signal(number, signal.default_int_handler)
@@ -68,20 +70,22 @@ def _parser() -> argparse.ArgumentParser:
     add("env", _env, "write .env, if there is none, and check it")
     add("down", _down, "stop what `up` started, from another terminal")
     add("status", _status, "say what runs")
-    add("clean", _clean, "remove everything that was made here but .env")
+    add("clean", _clean, "remove everything that was made here, except .env")
     logs = add("logs", _logs, "follow the processes' logs")
     logs.add_argument(
         "process", nargs="*", help="such as compute, or compute.1; all if none is given"
     )
-    scale = add("scale", _scale, "run so many of a process under `up`")
+    scale = add("scale", _scale, "set how many of a process run under `up`")
     scale.add_argument("count", nargs="*", help="such as compute=3")
     restart = add("restart", _restart, "restart processes under `up`, each when its work has ended")
     restart.add_argument("process", nargs="*", help="such as compute, or compute.1")
     mail = add("mail", _mail, "show the newest mail, once it has come")
     mail.add_argument("address", nargs="?", help="of its recipient")
     run = add("run", _run, "run a command in the environment of Warren's processes")
-    run.add_argument("--alone", action="store_true", help="also if `up` does not run")
+    run.add_argument("--alone", action="store_true", help="even if `up` does not run")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="command")
+    service = add("service", _service, "make a new service of workers, with one task")
+    service.add_argument("name", help="such as texts")
     catch = add("smtp", _smtp, "catch mails instead of delivering them")
     catch.add_argument("--port", type=int, help="on 127.0.0.1; SMTP_PORT of .env if not given")
     catch.add_argument("--mails", type=Path, help="the Maildir; .local/mails if not given")
@@ -95,7 +99,7 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    demo.show(_settings(), Progress())
+    story.show(_settings(), Progress())
 
 
 def _env(options: argparse.Namespace) -> None:
@@ -146,7 +150,7 @@ def _logs(options: argparse.Namespace) -> None:
     def running() -> list[str] | None:
         return chosen(list(requests.processes())) if lock.holder() == holder else None
 
-    with suppress(KeyboardInterrupt, BrokenPipeError):  # the ways to end this
+    with suppress(KeyboardInterrupt, BrokenPipeError):  # the usual ends of this command
         if holder is None:
             print(f"{NOTHING_RUNS}. This is the end of the last run:", file=sys.stderr)
             log_follower.show_last(folder, chosen(last_run))
@@ -199,8 +203,13 @@ def _run(options: argparse.Namespace) -> int:
     return subprocess.run([program, *words[1:]], env=environment, check=False).returncode
 
 
+def _service(options: argparse.Namespace) -> None:
+    for path in new_service.make(ROOT, options.name):
+        print(path.relative_to(ROOT))
+
+
 def _settings() -> Settings:
-    """Read `.env`; what can do without goes on when that is wrong."""
+    """Read `.env`. Only commands that need it call this: the others work if it is wrong."""
     return Settings.load(ROOT, os.environ)
 
 
@@ -210,8 +219,11 @@ def _require_running(or_else: str = "") -> None:
 
 
 def _smtp(options: argparse.Namespace) -> None:
-    settings = _settings()
-    smtp.serve(options.port or settings.ports["SMTP_PORT"], options.mails or settings.mails)
+    port, mails = options.port, options.mails
+    if not (port and mails):  # or else a checkout without .env is as good
+        settings = _settings()
+        port, mails = port or settings.ports["SMTP_PORT"], mails or settings.mails
+    smtp.serve(port, mails)
 
 
 if __name__ == "__main__":

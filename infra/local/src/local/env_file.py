@@ -1,4 +1,4 @@
-"""The one file of settings, `.env`: made from `.env.example` on the first run, then only read."""
+"""The one file of settings, `.env`. It is made from `.env.example`, and completed as that grows."""
 
 import difflib
 import re
@@ -13,20 +13,27 @@ from local.secret_file import write_secret
 PLACEHOLDER = "<generated>"
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 OPTIONAL = re.compile(r"^#([A-Za-z_][A-Za-z0-9_]*)=", re.MULTILINE)  # to uncomment
-# What Docker Compose, which reads the file too, and this module understand alike.
+# Values that this module and Docker Compose, which also reads the file, understand alike.
 PLAIN = re.compile(r"""[^\s#'"\\$`]*|"[^"\\$`]*"|'[^']*(?<!\\)'""")
-# What processes are told of the private servers.
+# Variables that `process_environment` composes. `.env` must not set them.
 COMPOSED = (
     *("BROKER_URL", "RABBITMQ_MANAGEMENT_URL"),
     *("DATABASE_URL", "LEDGER_URL", "FLOWER_BASIC_AUTH"),
 )
-LIKENESS = 0.85  # from 0 to 1, see difflib: from here on a name is one that was misspelt
+# Docker Compose reads these of the same file for itself.
+# Source: https://docs.docker.com/compose/how-tos/environment-variables/envvars/
+COMPOSE = {
+    f"COMPOSE_{name}"
+    for name in ("ANSI", "ENV_FILES", "FILE", "IGNORE_ORPHANS", "MENU", "PARALLEL_LIMIT",
+                 "PATH_SEPARATOR", "PROFILES", "PROGRESS", "PROJECT_NAME", "REMOVE_ORPHANS")
+}  # fmt: skip
+LIKENESS = 0.85  # difflib's ratio (0 to 1): above it a name counts as misspelt
 
 
 def read_or_create(root: Path) -> dict[str, str]:
-    """Read `.env` in the checkout `root`. Raises LocalError, by line, for what is not plain.
+    """Read `.env` in the checkout `root`. Raises LocalError, with each line that is not plain.
 
-    Made if there is none, and completed if `.env.example` has gained variables since.
+    The file is made if there is none, and completed if `.env.example` has gained variables.
     """
     path = root / ".env"
     example = (root / ".env.example").read_text()
@@ -49,19 +56,29 @@ def read_or_create(root: Path) -> dict[str, str]:
 
 
 def extra_apps(root: Path) -> str:
-    """Read which apps a checkout has added to web, if it has an `.env` at all."""
+    """Read EXTRA_APPS, the apps that a checkout has added to web; empty without an `.env`."""
     path = root / ".env"
     return _parse(path, known(root)).get("EXTRA_APPS", "") if path.exists() else ""
 
 
 def known(root: Path) -> set[str]:
-    """The names in `.env.example`, also of the optional settings that are comments there."""
+    """Read the names in `.env.example`, including optional settings, which are comments there."""
     path = root / ".env.example"
     return {*_parse(path), *OPTIONAL.findall(path.read_text())}
 
 
+def warn_of_misspelt(names: Collection[str], environment: Collection[str]) -> None:
+    """Warn of variables in an environment whose names are nearly those of settings.
+
+    They are not refused, because they may belong to other programs.
+    """
+    for name in sorted({*environment} - {*names, *COMPOSED}):
+        if near := _nearest(name, names):
+            _say(f"{name} in the environment is no setting, and is not taken. Is it {near}?")
+
+
 def _parse(path: Path, names: Collection[str] = ()) -> dict[str, str]:
-    """Read assignments; a name that is nearly one of `names` is refused, any other is taken."""
+    """Read assignments. A name that is nearly one of `names` is refused, any other is taken."""
     values: dict[str, str] = {}
     problems = []
     text = path.read_text(encoding="utf-8-sig", errors="replace")
@@ -81,7 +98,7 @@ def _parse(path: Path, names: Collection[str] = ()) -> dict[str, str]:
 
 
 def _problem(line: str, before: Collection[str], names: Collection[str]) -> str | None:
-    """What is wrong with a line, and what to write instead; without the value, maybe a secret."""
+    """Say what is wrong with a line and what to write instead; never the value, maybe a secret."""
     assignment = LINE.fullmatch(line)
     if assignment is None:
         found = re.match(r"\s*(export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", line)
@@ -104,15 +121,19 @@ def _problem(line: str, before: Collection[str], names: Collection[str]) -> str 
 
 
 def _misspelt(name: str, names: Collection[str]) -> str | None:
-    if name.removesuffix("_FILE") in names:
-        return None
-    near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=LIKENESS)
-    if not near:
+    near = _nearest(name, names)
+    if near is None:
         return None
     return (
-        f"there is no setting {name}. Write {near[0]}=…, if you mean that; a setting of a service "
+        f"there is no setting {name}. Write {near}=…, if you mean that; a setting of a service "
         f"of your own is made known by a line #{name}= in .env.example."
     )
+
+
+def _nearest(name: str, names: Collection[str]) -> str | None:
+    if name in COMPOSE or name.removesuffix("_FILE") in names:
+        return None
+    return next(iter(difflib.get_close_matches(name.upper(), names, n=1, cutoff=LIKENESS)), None)
 
 
 def _how_to_quote(name: str, value: str) -> str:
@@ -139,4 +160,11 @@ def _with_secrets(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # what a command prints is for programs
+    print(text, file=sys.stderr)  # standard output may be read by a program
+
+
+if __name__ == "__main__":  # for containers, before Compose takes any line silently
+    try:
+        _parse(Path(".env"), known(Path()))
+    except LocalError as error:
+        sys.exit(f"\n{error}")

@@ -4,17 +4,17 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.plain_path import plain_path
+from local.servers.plain_path import plain_path
 from local.settings import Settings
 
-# Taken over from the terminal: what the programs need to run at all, and what a person may set.
+# Taken over from the terminal: variables that programs need, or a person may set.
 INHERITED = ("HOME", "LANG", "TZ", "TMPDIR", "USER")
-# Passwords of the servers, of which each process gets only what its addresses hold.
+# Variables of the servers. Processes get passwords only within the servers' addresses.
 KEPT_BACK = ("RABBITMQ_", "POSTGRES_", "FLOWER_USER", "FLOWER_PASSWORD")
 
 
 def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict[str, str]:
-    """Compose the environment; `terminal` is the one that the command was called in."""
+    """Compose the environment. `terminal` is the one in which the command was called."""
     user, password = settings.variables["FLOWER_USER"], settings.variables["FLOWER_PASSWORD"]
     return {
         **{name: terminal[name] for name in INHERITED if name in terminal},
@@ -27,7 +27,8 @@ def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict
             if not name.startswith(KEPT_BACK)
         },
         **{name: str(port) for name, port in settings.ports.items()},
-        # So that `python`, `celery` and `gunicorn` in the Procfile are the locked ones.
+        "ALLOWED_HOSTS": _with(settings.variables["ALLOWED_HOSTS"], settings.web_host),
+        # First, so that the Procfile's `python`, `celery` and `gunicorn` are the locked versions.
         "PATH": f"{plain_path(Path(sys.executable).parent)}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",
         "BROKER_URL": settings.broker.url(),
@@ -36,3 +37,8 @@ def process_environment(settings: Settings, terminal: Mapping[str, str]) -> dict
         "LEDGER_URL": settings.database.url("mailer"),
         "FLOWER_BASIC_AUTH": f"{user}:{password}",
     }
+
+
+def _with(hosts: str, host: str) -> str:
+    """Add the one that `make` asks for, so that web answers it."""
+    return ",".join(dict.fromkeys([*filter(None, hosts.split(",")), host]))

@@ -1,2 +1,2 @@
 class LocalError(Exception):
-    """Something that the person at the terminal can mend; its text says what and how."""
+    """An error that the person at the terminal can mend. Its text says how."""

@@ -12,13 +12,16 @@ from pathlib import Path
 from local.errors import LocalError
 
 LISTENING = "0A"  # the state in /proc/net/tcp
-# Below the ports that the kernel hands to outgoing connections: one of those could otherwise take
-# the port of a server that is just being restarted.
+# Below the ports that the kernel gives to outgoing connections. Otherwise such a connection could
+# take the port of a server while it restarts.
 CANDIDATES = range(20000, 32000)
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Refuse ports that are in use or named twice; `ports` is by the variable in .env."""
+    """Raise LocalError for ports in use, not permitted or named twice.
+
+    `ports` has the port by the name of its variable in .env.
+    """
     problems = []
     for name, port in ports.items():
         others = [other for other in ports if other != name and ports[other] == port]
@@ -47,7 +50,7 @@ def _is_permitted(port: int) -> bool:
 
 def _refusal(port: int) -> OSError | None:
     with socket.socket() as probe:
-        # A server may take a port whose last connections are still closing, so the probe may too.
+        # As servers do: a port whose last connections are still closing can be taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -57,12 +60,15 @@ def _refusal(port: int) -> OSError | None:
 
 
 def lowest_port() -> int:
-    """The lowest port that a user other than root may listen on."""
+    """Return the lowest port that a user other than root may listen on."""
     return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
 
 
 def free_ports(count: int) -> list[int]:
-    """Choose different free ports, which no other process is given while this one lives."""
+    """Choose different free ports, reserved for this process while it lives.
+
+    Raises LocalError if there are not enough.
+    """
     found: list[int] = []
     for port in random.sample(CANDIDATES, len(CANDIDATES)):
         if len(found) == count:
@@ -73,7 +79,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _reserve(port: int) -> bool:
-    """Claim a port among this user's processes, for it may be long until somebody listens."""
+    """Reserve a port among this user's processes, because its server may start much later."""
     folder = Path(tempfile.gettempdir()) / f"warren-ports-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     claim = os.open(folder / str(port), os.O_WRONLY | os.O_CREAT)  # until this process ends

@@ -1,4 +1,4 @@
-"""What happens, as it happens, with the time since the start."""
+"""Prints the steps of a command, with the time since its start."""
 
 import time
 

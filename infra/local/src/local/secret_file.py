@@ -2,8 +2,8 @@ from pathlib import Path
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that is never readable by others, and never half-written, not for a moment."""
-    target = path.resolve()  # the name may be a link, which stays
+    """Write a file that other users can never read, and nobody sees half-written."""
+    target = path.resolve()  # if the name is a link, it stays one
     partial = target.with_name(f"{target.name}.partial")
     partial.touch(mode=0o600)
     partial.chmod(0o600)

@@ -1,4 +1,4 @@
-"""What `.env` says, checked and typed."""
+"""The settings in `.env`, checked and typed."""
 
 import re
 from collections.abc import Mapping
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import env_file
-from local.broker_node import BrokerSettings
-from local.database import DatabaseSettings, Role
 from local.errors import LocalError
+from local.servers.broker_node import BrokerSettings
+from local.servers.database import DatabaseSettings, Role
 
 VHOST = "warren"
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- for those that mean all addresses
 PORTS = (
     "WEB_PORT",
     "FLOWER_PORT",
@@ -25,13 +26,13 @@ PORTS = (
 
 
 def local_folder(root: Path) -> Path:
-    """Where everything lies that the checkout `root` writes."""
+    """Return the folder for everything that is written in the checkout `root`."""
     return root / ".local"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One checkout's settings; everything that it writes lies in `local`."""
+    """The settings of one checkout. Everything that it writes lies in `local`."""
 
     root: Path
     variables: Mapping[str, str]
@@ -39,10 +40,11 @@ class Settings:
 
     @classmethod
     def load(cls, root: Path, environment: Mapping[str, str]) -> "Settings":
-        """Read `.env` in the checkout `root`; what `environment` says of its variables wins."""
+        """Read `.env` in the checkout `root`; `environment` overrides it. Raises LocalError."""
         variables = env_file.read_or_create(root)
         names = env_file.known(root) | variables.keys()
         variables |= {name: environment[name] for name in names if name in environment}
+        env_file.warn_of_misspelt(names, environment)
         return cls(root, variables, {name: _port(name, variables) for name in PORTS})
 
     @property
@@ -58,8 +60,15 @@ class Settings:
         return self.local / "log"
 
     @property
+    def web_host(self) -> str:
+        """The host, as URLs have it, at which programs on this machine reach web."""
+        host = self.variables.get("WEB_HOST") or "127.0.0.1"
+        host = LOOPBACK.get(host, host)
+        return f"[{host}]" if ":" in host else host
+
+    @property
     def web_url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['WEB_PORT']}"
+        return f"http://{self.web_host}:{self.ports['WEB_PORT']}"
 
     @property
     def flower_url(self) -> str:

@@ -12,7 +12,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
 class Catcher:
-    """Keeps mails, and prints whom each is for and what it is about, but not what it says."""
+    """Keeps mails, and prints each one's recipients and subject, but not its contents."""
 
     def __init__(self, folder: Path) -> None:
         for part in ("tmp", "new", "cur"):
@@ -39,13 +39,13 @@ def read_mails(folder: Path) -> list[EmailMessage]:
 
 
 def newest_mail(folder: Path, address: str | None = None) -> EmailMessage | None:
-    """The mail that was caught last, of all or of those to `address`."""
+    """Return the mail that was caught last, of all or of those to `address`."""
     mails = read_mails(folder)
     return next((mail for mail in reversed(mails) if address in (None, *_recipients(mail))), None)
 
 
 def text(mail: EmailMessage) -> str:
-    """What it says, without HTML."""
+    """Return the plain text of a mail; empty if it has none."""
     body = mail.get_body(preferencelist=("plain",))
     return str(body.get_content()) if body else ""
 

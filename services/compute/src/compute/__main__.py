@@ -1,22 +1,6 @@
-"""``python -m compute``: work until told to stop."""
+"""``python -m compute`` starts the worker."""
 
-import os
-import sys
-
-from contracts import worker
-from contracts.errors import WarrenError
-
-
-def main() -> None:
-    """Start the worker; say what is wrong with settings or computations."""
-    try:
-        from compute.app import app  # reads the settings, and may refuse them
-
-        worker.run(app, pool="prefork")
-    except WarrenError as error:
-        print(f"compute cannot start: {error}", file=sys.stderr)
-        sys.exit(os.EX_CONFIG)  # a supervisor need not try again, somebody has to act
-
+from worker.main import start
 
 if __name__ == "__main__":
-    main()
+    start("compute")

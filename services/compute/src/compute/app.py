@@ -1,18 +1,18 @@
 """The compute worker's Celery application: ``celery -A compute.app worker``.
 
-It needs the prefork pool, because its limits hold per process. Celery's command reads the
-environment before this module can change it: start it with REMAP_SIGTERM=SIGQUIT, which
-``python -m compute`` sees to by itself.
+It needs the prefork pool, because its limits hold for a process. Celery's command reads the
+environment before this module can change it, so start it with REMAP_SIGTERM=SIGQUIT.
+``python -m compute`` sets that by itself.
 """
 
 import os
 
 from compute.catalogue import Catalogue
 from compute.config import Settings
-from contracts.reporting import teller
-from contracts.results import CATALOGUE_ROUTING_KEY
-from contracts.settings import Environment
-from contracts.worker import create_app
+from contracts.events import CATALOGUE_ROUTING_KEY
+from runtime.environment import Environment
+from worker.app import create_app
+from worker.reporting import teller
 
 KIB_PER_MIB = 1024
 OWN_MEMORY = 256  # MiB that a pool process may take on top of a run's memory limit
@@ -27,11 +27,12 @@ catalogue = Catalogue.discover(settings.modules, settings.limits)
 app = create_app(
     "compute",
     settings.worker,
+    pool="prefork",
     include=["compute.tasks"],
-    # The second line behind RLIMIT_DATA, which does not see memory that processes share: a pool
-    # process that has grown beyond this is replaced after its run.
+    # RLIMIT_DATA does not count memory that processes share. A pool process that has grown beyond
+    # this limit is replaced after its run.
     worker_max_memory_per_child=(catalogue.largest_memory_limit + OWN_MEMORY) * KIB_PER_MIB,
-    # The last resort, should a request come without limits; see LimitedRequest.
+    # For a request without limits of its own. Usually LimitedRequest has set them.
     task_soft_time_limit=settings.limits.soft_time_limit,
     task_time_limit=settings.limits.time_limit,
 )

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from types import ModuleType
 
-import contracts.results
 from compute import computations
 from compute.declaration import MARK
 from compute.definition import Definition, DefinitionError
 from compute.limits import Limits
+from contracts import events
 from contracts.errors import PermanentError, SettingsError
 
 
@@ -18,7 +18,10 @@ class Catalogue:
     """Computations by name."""
 
     def __init__(self, modules: Iterable[ModuleType], defaults: Limits) -> None:
-        """Collect what is declared in ``modules``. Raises DefinitionError."""
+        """Collect the computations that ``modules`` declare.
+
+        Raises DefinitionError if a function cannot be a computation, or two have the same name.
+        """
         self._definitions: dict[str, Definition] = {}
         for definition in _definitions(modules, defaults):
             if definition.name in self._definitions:
@@ -41,9 +44,9 @@ class Catalogue:
             raise PermanentError(f"there is no computation named {name!r}", "UnknownComputation")
         return self._definitions[name]
 
-    def announcement(self, worker: str) -> contracts.results.Catalogue:
+    def announcement(self, worker: str) -> events.Catalogue:
         """Describe all computations to web, as those of the node ``worker``."""
-        return contracts.results.Catalogue(
+        return events.Catalogue(
             worker=worker,
             at=datetime.now(UTC),
             computations=[each.announcement() for _, each in sorted(self._definitions.items())],
@@ -66,6 +69,6 @@ def _import(name: str) -> ModuleType:
 def _definitions(modules: Iterable[ModuleType], defaults: Limits) -> Iterator[Definition]:
     for module in modules:
         for value in vars(module).values():
-            # What a module only imported belongs to another.
+            # A function that a module has only imported belongs to another module.
             if hasattr(value, MARK) and value.__module__ == module.__name__:
                 yield Definition(value, getattr(value, MARK), defaults)

@@ -10,7 +10,7 @@ MARK = "__warren_computation__"
 
 @dataclass(frozen=True)
 class Declaration:
-    """What the decorator was told; None means that the worker's settings decide."""
+    """The decorator's arguments; None means that the worker's settings decide."""
 
     name: str
     time_limit: int | None = None
@@ -35,11 +35,11 @@ def computation(
     time_limit: int | None = None,
     memory_limit: int | None = None,
 ) -> Function | Callable[[Function], Function]:
-    """Offer a function to clients, by its type hints and its docstring; it stays callable as is.
+    """Offer a function to clients, described by its type hints and docstring; it is not changed.
 
     Args:
         function: the function, if the decorator is used without brackets.
-        name: on the wire; by default the function's.
+        name: the name for clients; by default the function's.
         time_limit: seconds that a run may take; by default COMPUTE_TIME_LIMIT.
         memory_limit: MiB that a run may use; by default COMPUTE_MEMORY_LIMIT.
     """

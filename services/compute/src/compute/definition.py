@@ -1,4 +1,4 @@
-"""A computation as the worker knows it: a function, its JSON Schemas, its limits."""
+"""A computation as the worker knows it: a function, its JSON Schemas and its limits."""
 
 import inspect
 import traceback
@@ -13,9 +13,12 @@ from compute import json_schema, json_values
 from compute.declaration import Declaration
 from compute.limits import LONGEST_TIME_LIMIT, Limits
 from contracts.errors import PermanentError, TransientError, WarrenError
-from contracts.results import Computation
+from contracts.events import Computation
+from runtime.text import storable_text
 
 PASSED_THROUGH = (TransientError, PermanentError, SoftTimeLimitExceeded, MemoryError)
+
+LONGEST_MESSAGE = 1000  # characters of an error's words
 
 log = structlog.get_logger("warren.computation")
 
@@ -25,14 +28,15 @@ class DefinitionError(WarrenError):
 
 
 class Definition:
-    """What a declared function takes and gives, and how it is run."""
+    """A declared function with its JSON Schemas and limits, ready to be run."""
 
     def __init__(
         self, function: Callable[..., Any], declaration: Declaration, defaults: Limits
     ) -> None:
         """Read the function's signature and docstring.
 
-        Raises DefinitionError if a hint or the docstring is missing, or JSON cannot say it.
+        Raises DefinitionError if a type hint or the docstring is missing, or JSON has no form for a
+        type.
         """
         self.name = declaration.name
         self.limits = defaults.changed(declaration.time_limit, declaration.memory_limit)
@@ -49,8 +53,8 @@ class Definition:
     def run(self, arguments: Any) -> Any:
         """Call the function; returns its result as JSON types.
 
-        Raises PermanentError: whatever the function raises is an answer. Only TransientError
-        passes as it is, and what ``limits.enforced`` translates.
+        Raises PermanentError for wrong arguments, a wrong result, and any error of the function.
+        Only TransientError and the errors that ``limits.enforced`` translates pass unchanged.
         """
         decoded = self._decode(arguments)
         return self._encode(self._call(decoded))
@@ -88,14 +92,14 @@ class Definition:
             raise
         except Exception as error:
             kind, frame = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
-            # Where, and not what: the message of an exception may quote the client's arguments.
+            # The log names the place only: the error's text may quote the client's arguments.
             log.warning("computation raised", kind=kind, file=frame.filename, line=frame.lineno)
-            raise PermanentError(json_values.sendable_text(str(error)), kind) from error
+            raise PermanentError(storable_text(error, LONGEST_MESSAGE), kind) from error
 
     def _encode(self, result: Any) -> Any:
         try:
             value = msgspec.to_builtins(result, str_keys=True, enc_hook=_from_numpy)
-            msgspec.convert(value, self._result)  # what was announced is what is sent
+            msgspec.convert(value, self._result)  # a result has to follow the announced schema
         except (msgspec.ValidationError, TypeError) as error:
             raise self._invalid_result(str(error)) from error
         for flaw in json_values.flaws(value):
@@ -143,7 +147,7 @@ class Definition:
 
 
 def _from_numpy(value: Any) -> Any:
-    # Arrays and scalars of numpy alike have tolist(); without it, there is no JSON for a value.
+    # Arrays and scalars of numpy have tolist(). For other objects there is no JSON.
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"no JSON for a value of type {type(value).__name__}")

@@ -1,7 +1,7 @@
-"""What JSON, and PostgreSQL's jsonb, can hold of what Python can.
+"""Which Python values fit into JSON as PostgreSQL keeps it.
 
 JSON has no NaN and no infinity (RFC 8259, section 6). Its integers have any size, and stay exact
-on their way through msgspec and jsonb; Python itself refuses to print more than 4300 digits.
+on their way through msgspec and PostgreSQL; Python itself refuses to print more than 4300 digits.
 """
 
 import math
@@ -14,7 +14,7 @@ EXACT_FLOAT = 2**53  # up to here, a float with no fraction is exactly one integ
 
 
 def flaws(value: Any, path: str = "$") -> Iterator[str]:
-    """Name each place in ``value``, made of JSON types, that cannot travel, and why."""
+    """Say why parts of ``value``, made of JSON types, cannot be sent, with the path of each."""
     match value:
         case float() if not math.isfinite(value):
             yield f"{value} is not a finite number - at `{path}`"
@@ -32,7 +32,7 @@ def flaws(value: Any, path: str = "$") -> Iterator[str]:
 
 
 def whole_numbers(value: Any) -> Any:
-    """Turn 4.0 into 4: in JSON Schema both are the same integer, in Python only one is an int."""
+    """Turn 4.0 into 4: both are integers for JSON Schema, but only one is an int in Python."""
     match value:
         case float() if value.is_integer() and abs(value) <= EXACT_FLOAT:
             return int(value)
@@ -41,12 +41,6 @@ def whole_numbers(value: Any) -> Any:
         case dict():
             return {name: whole_numbers(item) for name, item in value.items()}
     return value
-
-
-def sendable_text(text: str, max_length: int = 1000) -> str:
-    """Make any text fit to travel, at most ``max_length`` characters of it."""
-    clean = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
-    return clean if len(clean) <= max_length else clean[: max_length - 1] + "…"
 
 
 def _has_surrogate(text: str) -> bool:

@@ -1,9 +1,9 @@
-"""How long a run may take and how much memory it may use, and what happens beyond.
+"""Limits of a run's time and memory, and what happens beyond them.
 
 Celery sends the pool's process SIGUSR1 at the soft time limit and kills it at the hard one. The
 memory limit is RLIMIT_DATA, which since Linux 4.7 counts private writable mappings too, and so
-numpy's arrays (getrlimit(2)); RLIMIT_AS would count shared libraries and mapped files as well.
-Both need a process per run: the prefork pool.
+numpy's arrays (getrlimit(2)). RLIMIT_AS would count shared libraries and mapped files as well.
+Both limits need a process for each run at a time: the prefork pool.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ from contracts.errors import PermanentError
 
 MIB = 2**20
 # Seconds. RabbitMQ takes a message away from a worker after consumer_timeout, two hours in
-# infra/rabbitmq/rabbitmq.conf; this leaves ten minutes to tell of the end.
+# infra/rabbitmq/rabbitmq.conf. The longest run ends ten minutes earlier, to publish its result.
 CONSUMER_TIMEOUT = 7200
 LONGEST_GRACE = 600
 LONGEST_TIME_LIMIT = CONSUMER_TIMEOUT - LONGEST_GRACE - 600
@@ -37,7 +37,7 @@ class Limits:
     memory_limit: int
 
     def changed(self, time_limit: int | None, memory_limit: int | None) -> "Limits":
-        """Replace what is given; the time between the soft and the hard limit stays."""
+        """Return these limits with the given ones; the time from soft to hard limit stays."""
         soft = time_limit or self.soft_time_limit
         hard = soft + self.time_limit - self.soft_time_limit
         return Limits(soft, hard, memory_limit or self.memory_limit)
@@ -61,15 +61,15 @@ def enforced(time_limits: Any, mebibytes: int) -> Iterator[None]:
         message = f"ran longer than its limit of {time_limits[1]:g} s"
         raise PermanentError(message, "TimeLimitExceeded") from None
     except MemoryError:
-        # One that escaped from the task would end the whole worker (celery/worker/request.py).
+        # A MemoryError that escapes from the task ends the whole worker (celery/worker/request.py).
         message = f"needed more than its limit of {mebibytes} MiB of memory"
         raise PermanentError(message, "MemoryLimitExceeded") from None
 
 
 @contextmanager
 def _soft_time_limit() -> Iterator[None]:
-    # Outside of the block, the signal of a run that just ended would hit the code that sends the
-    # result, or the next run.
+    # Outside of the block the signal is ignored. Coming late, it would interrupt the code that
+    # sends the result, or the next run.
     signal.signal(SIG_SOFT_TIMEOUT, soft_timeout_sighandler)
     try:
         yield
@@ -91,7 +91,7 @@ def _memory_limit(mebibytes: int) -> Iterator[None]:
 
 
 def _data_size() -> int:
-    """Bytes that count against RLIMIT_DATA now: VmData of proc(5)."""
+    """Return the bytes that count against RLIMIT_DATA now: VmData of proc(5)."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024
@@ -99,10 +99,11 @@ def _data_size() -> int:
 
 
 def _give_back_freed_memory() -> None:
-    """Make malloc return what earlier runs have freed: it would be a gift to the next one.
+    """Make malloc return memory that earlier runs have freed.
 
-    malloc keeps up to 64 MiB at its heap's top (mallopt(3), M_TRIM_THRESHOLD) unless told not to
-    (malloc_trim(3)). Freed memory below something that still lives stays: the price of fragments.
+    Otherwise the next run could use it on top of its own limit. malloc keeps up to 64 MiB at its
+    heap's top (mallopt(3), M_TRIM_THRESHOLD) until malloc_trim(3) is called. Freed memory below an
+    object that is in use may stay.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc, not of musl
     if trim is not None:

@@ -1,4 +1,4 @@
-"""How far a run has come, told to the client."""
+"""Reports of a run's progress to the client."""
 
 import signal
 import time
@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from billiard.pool import SIG_SOFT_TIMEOUT
 
-from contracts import execution
+from worker import task
 
-INTERVAL = 0.3  # seconds between two reports: more than a person can see is a waste of messages
+INTERVAL = 0.3  # seconds between two reports: nobody could follow more of them
 
 
 class Progress:
-    """Sends a report when the last one is old enough, so that it may be called in any loop."""
+    """Sends a report only if the last one is old enough, so that any loop may call it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -21,7 +21,7 @@ class Progress:
     def report(self, done: int, total: int) -> None:
         """Say that ``done`` of ``total`` units of work are done.
 
-        Costs next to nothing when called too often; outside of a worker it does nothing.
+        Frequent calls cost next to nothing. Outside of a worker, nothing is sent.
         """
         now = self._clock()
         if now >= self._next:
@@ -30,11 +30,11 @@ class Progress:
 
 
 def _send(done: int, total: int) -> None:
-    # A soft time limit in the middle of a publish would leave the connection in an unknown state
-    # for the result that follows: it waits until the report is out.
+    # The soft time limit's signal waits until the report is sent. In the middle of a publish, it
+    # would leave the connection in an unknown state for the result that follows.
     signal.pthread_sigmask(signal.SIG_BLOCK, {SIG_SOFT_TIMEOUT})
     try:
-        execution.report_progress(done, total)
+        task.report_progress(done, total)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {SIG_SOFT_TIMEOUT})
 

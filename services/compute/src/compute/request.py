@@ -5,7 +5,7 @@ from typing import Any
 from compute.app import catalogue, settings
 from compute.limits import Limits
 from contracts.errors import PermanentError
-from contracts.execution import AnsweringRequest
+from worker.task import AnsweringRequest
 
 
 class LimitedRequest(AnsweringRequest):
@@ -16,7 +16,7 @@ class LimitedRequest(AnsweringRequest):
         hard, soft = self.time_limits
         own = _limits(self.kwargs)
         self.time_limits = (hard or own.time_limit, soft or own.soft_time_limit)
-        # The pool's process reads them from here, to name the one that was exceeded.
+        # The pool's process reads them from here, for the error that names the limit.
         self.request_dict["timelimit"] = self.time_limits
 
 
@@ -24,4 +24,4 @@ def _limits(payload: Any) -> Limits:
     try:
         return catalogue.find(payload["computation"]).limits
     except (PermanentError, TypeError, KeyError):
-        return settings.limits  # what is wrong with it is said when it runs
+        return settings.limits  # the run itself will name the error

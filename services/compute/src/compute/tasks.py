@@ -8,8 +8,8 @@ from compute import limits
 from compute.app import app, catalogue, settings
 from compute.request import LimitedRequest
 from contracts.errors import result_too_large
-from contracts.execution import ContractTask
 from contracts.tasks import RUN_COMPUTATION, RunComputation
+from worker.task import ContractTask
 
 KIB = 1024  # bytes
 
@@ -26,7 +26,7 @@ def run(self: ContractTask, payload: RunComputation) -> Any:
     definition = catalogue.find(payload.computation)
     with limits.enforced(self.request.timelimit, definition.limits.memory_limit):
         result = definition.run(payload.arguments)
-        # Web would refuse it, but first broker and collector would have to hold it.
+        # Web would refuse it, too, but only after broker and collector have held it in memory.
         if len(msgspec.json.encode(result)) > settings.result_limit * KIB:
             raise result_too_large(settings.result_limit)
         return result

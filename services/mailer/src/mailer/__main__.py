@@ -5,20 +5,20 @@ import sys
 
 import psycopg
 
-from contracts import logging
 from contracts.errors import SettingsError
-from contracts.worker import run
 from mailer.app import app, ledger, settings
+from runtime import logging
+from worker.main import run
 
 
 def main() -> None:
-    """Check what the worker stands on, then work until told to stop."""
+    """Wait for the ledger's database, then work until told to stop."""
     logging.configure(
         "mailer", log_format=settings.worker.log_format, level=settings.worker.log_level
     )
     try:
         ledger.prepare(settings.ledger_wait)
-        run(app, pool="threads")
+        run(app)
     except psycopg.Error:
         wait = settings.ledger_wait
         sys.exit(f"mailer: the ledger's database did not let us in for {wait:g} s; see LEDGER_URL")

@@ -1,4 +1,4 @@
-"""E-mail addresses in the form that the mail's headers and envelope take."""
+"""E-mail addresses as objects for a mail's headers and envelope."""
 
 from email.errors import InvalidHeaderDefect
 from email.headerregistry import Address
@@ -17,7 +17,7 @@ def parse_address(text: str) -> Address:
 def parse_mailbox(text: str) -> Address:
     """Check an address with an optional name: ``Warren <noreply@example.org>``.
 
-    Raises ValueError, which repeats no part of it.
+    Raises ValueError if it is not exactly one valid address.
     """
     header: Any = SMTP.header_factory("from", text if text.isprintable() else "")
     broken = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
@@ -29,5 +29,5 @@ def parse_mailbox(text: str) -> Address:
 
 
 def needs_smtputf8(*addresses: Address) -> bool:
-    """Whether a server must speak SMTPUTF8 (RFC 6531) to take these."""
+    """Whether only a server with SMTPUTF8 (RFC 6531) can take these."""
     return not all(address.username.isascii() for address in addresses)

@@ -5,27 +5,27 @@ from typing import Any
 
 from celery import signals
 
-from contracts.worker import POOLS, create_app
 from mailer.config import read_or_exit
 from mailer.connections import Connections
 from mailer.ledger import Ledger
 from mailer.pruning import Pruning
+from worker.app import create_app
 
 CHECK_TIMEOUT = 5.0  # seconds to wait for any one answer of the mail server when it is checked
 
 settings = read_or_exit()
-ledger = Ledger(settings.ledger_url, threads=settings.worker.concurrency)
-pruning = Pruning(ledger, settings.ledger_days)
+ledger = Ledger(settings.ledger_url, threads=settings.worker.concurrency, days=settings.ledger_days)
+pruning = Pruning(ledger)
 connections = Connections(settings.smtp, timeout=settings.smtp_timeout)
 app = create_app(
     "mailer",
     settings.worker,
+    pool="threads",
     checks={"smtp": Connections(settings.smtp, timeout=CHECK_TIMEOUT).problem},
     include=["mailer.tasks"],
-    worker_pool=POOLS["threads"],
 )
 
-logging.getLogger("psycopg.pool").setLevel(logging.WARNING)  # it tells of each connection lent
+logging.getLogger("psycopg.pool").setLevel(logging.WARNING)  # INFO has a line for each loan
 
 
 @signals.worker_ready.connect

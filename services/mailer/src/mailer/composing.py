@@ -20,7 +20,7 @@ ASCII_ONLY = SMTP.clone(cte_type="7bit")  # not every server takes eight bits
 
 @dataclass(frozen=True)
 class OutgoingMail:
-    """A mail and its envelope; ``smtputf8`` tells that only a server with RFC 6531 can take it."""
+    """A mail and its envelope. If ``smtputf8`` is set, only a server with RFC 6531 can take it."""
 
     message_id: str
     sender: str
@@ -32,10 +32,11 @@ class OutgoingMail:
 def compose(mail: SendEmail, mail_from: Address) -> OutgoingMail:
     """Render a mail and put it into its envelope.
 
-    The Message-ID follows from the mail's id alone, so that a mail which is sent again carries
-    the same one and a mailbox may show it once.
+    The Message-ID is made from the mail's id and the sender's domain. A mail that is sent twice has
+    the same one, so a mailbox may show it only once.
 
-    Raises MalformedMessageError, and PermanentError if the recipient's address is none.
+    Raises MalformedMessageError if the id, the template or its values are wrong, and PermanentError
+    if the recipient's address is not valid.
     """
     recipient = _recipient(mail)
     message_id = _message_id(mail, mail_from)
@@ -44,7 +45,7 @@ def compose(mail: SendEmail, mail_from: Address) -> OutgoingMail:
     message["To"] = recipient
     message["Date"] = datetime.now(UTC)
     message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answering machine answers it
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: auto-responders do not reply
     smtputf8 = needs_smtputf8(mail_from, recipient)
     return OutgoingMail(
         message_id=message_id,
@@ -77,7 +78,7 @@ def _message(rendered: Rendered) -> EmailMessage:
 
 
 def _encoding(text: str) -> str:
-    """Leave a text as it is where possible: a link that was cut and encoded is hard to read."""
+    """Leave a text as it is if possible: a link that is cut and encoded is hard to read."""
     if text.isascii() and all(len(line) <= LONGEST_LINE for line in text.splitlines()):
         return "7bit"
     return "quoted-printable"

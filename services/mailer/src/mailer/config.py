@@ -8,13 +8,13 @@ from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
 from contracts.errors import SettingsError
-from contracts.settings import PRODUCTION, Environment
-from contracts.worker import WorkerSettings
 from mailer.addresses import parse_address, parse_mailbox
+from runtime.environment import PRODUCTION, Environment, port_of
+from worker.app import WorkerSettings
 
 EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
 THREADS = 8
-LEDGER_AT_LEAST = 7  # days: longer than any request for a mail waits or is tried again
+LEDGER_AT_LEAST = 7  # days: longer than web repeats a request, unless MAIL_RETRY_FOR is raised
 
 
 class Security(StrEnum):
@@ -50,7 +50,7 @@ def _days(text: str) -> int:
 class SmtpServer:
     """The server that takes the mails, from ``SMTP_URL``; no user means no sign-in.
 
-    ``ehlo_name`` is how the mailer introduces itself there.
+    ``ehlo_name`` is the name with which the mailer introduces itself there.
     """
 
     host: str
@@ -62,26 +62,22 @@ class SmtpServer:
 
     @classmethod
     def parse(cls, url: str) -> "SmtpServer":
-        """Take a URL apart. Raises ValueError, which repeats no part of it."""
+        """Take a URL apart. Raises ValueError for a wrong URL, and repeats no part of it."""
         parts = urlsplit(url)
         if parts.scheme not in list(Security) or not parts.hostname:
             raise ValueError(f"it must be a URL that starts with {':// or '.join(Security)}://")
-        try:
-            port = parts.port
-        except ValueError:
-            message = "its port must be a number, and / ? # in its password percent-encoded"
-            raise ValueError(message) from None
+        port = port_of(url)
         security = Security(parts.scheme)
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        if not (user + password).isascii():  # smtplib's AUTH takes no more
+        if not (user + password).isascii():  # smtplib can send nothing else
             raise ValueError("its user and password must be ASCII")
         return cls(parts.hostname, port or PORTS[security], security, user, password)
 
 
 def parse_in_production(url: str) -> SmtpServer:
-    """Take a URL apart, and refuse to send a password in clear to another machine.
+    """Take a URL apart.
 
-    Raises ValueError.
+    Raises ValueError for a wrong URL, or one that sends a password in clear to another machine.
     """
     server = SmtpServer.parse(url)
     in_clear = server.security is Security.NONE and server.host not in THIS_MACHINE
@@ -92,7 +88,7 @@ def parse_in_production(url: str) -> SmtpServer:
 
 @dataclass(frozen=True)
 class MailerSettings:
-    """All that the mailer reads from its environment. Times are seconds."""
+    """All settings that the mailer reads from its environment. Times are seconds."""
 
     worker: WorkerSettings
     ledger_url: str = field(repr=False)
@@ -110,20 +106,25 @@ class MailerSettings:
             parse_mailbox,
             example="Warren <noreply@example.org>",
             placeholder=parse_address("noreply@example.org"),
+            meaning="the sender of every mail",
         )
         smtp = env.parsed(
             "SMTP_URL",
             parse_in_production if env.stage == PRODUCTION else SmtpServer.parse,
             example="smtp+starttls://user:password@mail.example.org:587",
             placeholder=SmtpServer("", 0),
+            meaning="the mail server (`smtp://`, `smtp+starttls://` or `smtps://`), with user and "
+            "password if it wants them",
         )
-        # Servers refuse a client whose name is none, such as [127.0.0.1].
+        # Servers refuse a client without a host's name. smtplib would fall back to [127.0.0.1].
         ehlo_name = env.parsed(
             "SMTP_EHLO_NAME",
             parse_ehlo_name,
             example="mail.example.org",
             placeholder=mail_from.domain,
             default=mail_from.domain,
+            default_means="the domain of `MAIL_FROM`",
+            meaning="the name with which the mailer introduces itself to the server",
         )
         settings = cls(
             worker=WorkerSettings.read(env, concurrency=THREADS),
@@ -131,11 +132,29 @@ class MailerSettings:
                 "LEDGER_URL",
                 schemes=("postgresql", "postgres"),
                 example="postgresql://mailer:password@localhost:5432/mailer",
+                meaning="the mailer's own database",
             ),
-            ledger_wait=env.seconds("LEDGER_WAIT", default=60.0),  # both may be started together
-            ledger_days=env.parsed("KEEP_LEDGER", _days, example="90", placeholder=0, default=90),
+            ledger_wait=env.seconds(
+                "LEDGER_WAIT",
+                default=60.0,  # mailer and database may be started together
+                meaning="seconds to wait for the ledger's database at the start",
+            ),
+            ledger_days=env.parsed(
+                "KEEP_LEDGER",
+                _days,
+                example="90",
+                placeholder=0,
+                default=90,
+                meaning="days for which a mail is remembered, so that it is not sent twice; older "
+                f"requests are refused. At least {LEDGER_AT_LEAST}, or 0 for ever",
+            ),
             smtp=replace(smtp, ehlo_name=ehlo_name),
-            smtp_timeout=env.seconds("SMTP_TIMEOUT", default=30.0),
+            smtp_timeout=env.seconds(
+                "SMTP_TIMEOUT",
+                default=30.0,
+                meaning="seconds to wait for any one answer of the server; the conversation about "
+                "a mail is cut after four times as long",
+            ),
             mail_from=mail_from,
         )
         env.check()
@@ -143,7 +162,7 @@ class MailerSettings:
 
 
 def read_or_exit() -> MailerSettings:
-    """Read the process's settings; with wrong ones end it, for it could only fail later."""
+    """Read the settings. If one is missing or wrong, end the process with EX_CONFIG."""
     try:
         return MailerSettings.read(Environment())
     except SettingsError as error:

@@ -13,16 +13,16 @@ from mailer.config import SmtpServer
 from mailer.session import Session
 from mailer.smtp import reason
 
-# A conversation may last so many times as long as one answer: else a server that sends a byte now
-# and then would hold a thread for good.
+# A conversation may last so many times as long as one answer. Otherwise, a server that sends a byte
+# now and then would hold a thread for good.
 CONVERSATION = 4
 
 
 class Connections:
-    """As many connections as threads send at the same time, each used again by the next mail.
+    """One connection for each thread that is sending, used again for later mails.
 
-    Greeting, TLS and sign-in take longer than most mails. A connection that waits for longer
-    than ``keep`` seconds is closed: servers allow only so many.
+    Greeting, TLS and sign-in take longer than most mails. A connection that is unused for ``keep``
+    seconds is closed, because servers limit the number of connections.
     """
 
     def __init__(self, server: SmtpServer, *, timeout: float, keep: float = 60.0) -> None:
@@ -37,14 +37,14 @@ class Connections:
         self._timeout = timeout
         self._longest = CONVERSATION * timeout
         self._keep = keep
-        self._waiting: list[tuple[float, Session]] = []  # the one used last comes last
+        self._waiting: list[tuple[float, Session]] = []  # since when; the last one was used last
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._housekeeper: threading.Thread | None = None
 
     @contextmanager
     def borrow(self) -> Iterator[Session]:
-        """Lend a connection that the server just answered on. Raises TransientError."""
+        """Lend a connection that works. Raises TransientError if none can be opened."""
         session = self._reuse() or self._open()
         try:
             with session.ends_within(self._longest):
@@ -53,7 +53,7 @@ class Connections:
             self._give_back(session)
 
     def problem(self) -> str:
-        """Connect, sign in and take leave; returns what went wrong, or nothing."""
+        """Connect, sign in and take leave; returns what went wrong, or an empty text."""
         try:
             self._open().take_leave(self._timeout)
         except TransientError as error:
@@ -61,13 +61,13 @@ class Connections:
         return ""
 
     def close(self) -> None:
-        """Take leave of the server on every connection that waits; one in use follows it."""
+        """Close all unused connections; one in use is closed when it is given back."""
         self._closed.set()
         self._close_waiting_since(float("inf"))
 
     def _reuse(self) -> Session | None:
         session = self._pop()
-        # Nothing of the next mail is sent yet, so that a stale connection does no harm.
+        # Nothing of the next mail is sent yet, so a stale connection does no harm.
         while session:
             with suppress(smtplib.SMTPException, OSError), session.ends_within(self._timeout):
                 if session.rset()[0] == 250:

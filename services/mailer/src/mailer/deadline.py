@@ -1,4 +1,4 @@
-"""An end to conversations with a peer that stays connected but does not come to the point."""
+"""Ends conversations with a peer that stays connected but never finishes."""
 
 import socket
 import threading
@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def cut_after(seconds: float, line: socket.socket) -> Iterator[None]:
-    """Shut a connection down if the block takes longer: whoever reads from it gets an error.
+    """Shut a connection down if the block takes longer. A read from it then raises an error.
 
-    A timeout for each answer is not enough. A server that sends a byte now and then keeps it, and
-    libpq knows none.
+    A timeout for each read is not enough: a server that sends a byte now and then never exceeds it.
+    libpq has no such timeout at all.
 
     Args:
         seconds: from now.

@@ -1,11 +1,12 @@
-"""From a request to a receipt: render, claim, send, note."""
+"""From a request to a receipt: render, claim, send, settle."""
 
+from datetime import datetime
 from email.headerregistry import Address
 
 import structlog
 
 from contracts.errors import PermanentError, TransientError
-from contracts.results import MailReceipt
+from contracts.events import MailReceipt
 from contracts.tasks import SendEmail
 from mailer.composing import compose
 from mailer.connections import Connections
@@ -16,17 +17,24 @@ log = structlog.get_logger("mailer.delivery")
 
 
 def deliver(
-    mail: SendEmail, *, mail_from: Address, ledger: Ledger, connections: Connections
+    mail: SendEmail,
+    *,
+    accepted_at: datetime | None,
+    mail_from: Address,
+    ledger: Ledger,
+    connections: Connections,
 ) -> MailReceipt:
-    """Send a mail once, however often it is asked for.
+    """Send a mail once, however often it is asked for. ``accepted_at`` is the time of the request.
 
     Raises:
-        MalformedMessageError: the request names no template or no address, or lacks a value.
-        TransientError: nothing was sent, or (OutcomeUnknownError) nobody knows; ask again.
-        PermanentError: the server refused this mail for good.
+        MalformedMessageError: the mail's id, its template or a value is wrong or missing.
+        TransientError: nothing was sent, or the outcome is unknown (OutcomeUnknownError). Web asks
+            again.
+        PermanentError: the recipient's address is not valid, the server refused this mail for good,
+            or the request is too old.
     """
     outgoing = compose(mail, mail_from)
-    with ledger.claim(mail.email_id) as claim:
+    with ledger.claim(mail.email_id, accepted_at) as claim:
         if claim.receipt is not None:
             log.info("mail was sent before", email_id=mail.email_id)
             return claim.receipt
@@ -34,7 +42,7 @@ def deliver(
             with connections.borrow() as session:
                 answer = converse(session, outgoing)
         except OutcomeUnknownError:
-            raise  # the claim stays, and tells the next run of the doubt
+            raise  # the claim stays, so that the next run marks the mail as uncertain
         except (TransientError, PermanentError):
             claim.release()
             raise

@@ -1,17 +1,16 @@
-"""The mailer's memory of what it sent, in a small PostgreSQL database of its own.
+"""The mailer's record of sent mails, in a small PostgreSQL database of its own.
 
 A broker may deliver a request twice, and a worker may die at any line. Hence, for each mail:
 
-1. Take a session advisory lock on its id. PostgreSQL gives it up when the process dies, so it
-   is held exactly as long as somebody may be sending. Who finds it taken waits for a while and
-   then answers TransientError. (A connection pooler between mailer and database must work in
-   session mode.)
+1. Take a session advisory lock on its id. PostgreSQL releases it when the process dies, so it is
+   held exactly as long as a run may be sending. Another run waits for a while, then raises
+   TransientError. (A connection pooler between mailer and database must work in session mode.)
 2. Claim it: a committed row in state ``sending``. Only then may the mail leave.
 3. Send it.
 4. Settle it: state ``sent`` with the server's answer. Any later request for this mail gets the
    stored receipt, and nothing is sent.
 
-What a failure in between leaves behind:
+After a failure in between:
 
 ==================================  =====================================================
 refused, or never handed over       the claim is released: the next run starts afresh
@@ -19,15 +18,18 @@ killed or cut off after step 2      ``sending`` without a lock: sent again, `unc
 outcome unknown (no answer)         the same
 database away before step 2 ends    TransientError; no mail leaves without a claim
 database away after step 3          settling is tried for SETTLE_FOR seconds. Then the receipt
-                                    is returned all the same, for it is true; only if the broker
-                                    now delivers the request again is the mail sent again, and
-                                    marked `uncertain`
+                                    is returned all the same, for it is true. Should the broker
+                                    deliver the request again, the mail is sent again and marked
+                                    `uncertain`
 database restarted during step 3    the lock is lost with the connection: a redelivery at that
                                     moment sends a second mail, `uncertain`
 ==================================  =====================================================
 
-A refusal takes back its own send alone: after an uncertain one, a mail stays uncertain. The
-table holds no address and no content.
+A refusal takes back only its own send: after an uncertain send, a mail stays uncertain. The table
+holds no address and no content.
+
+A mail is forgotten after KEEP_LEDGER days. The ledger then no longer knows whether it was sent. So
+it refuses an older request, such as a dead letter that is replayed after months.
 """
 
 import os
@@ -35,7 +37,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -44,8 +46,8 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 from psycopg_pool import ConnectionPool
 
-from contracts.errors import TransientError
-from contracts.results import MailReceipt
+from contracts.errors import PermanentError, TransientError
+from contracts.events import MailReceipt
 from mailer.deadline import cut_after
 from mailer.statements import CLAIM, LOCK, PRUNE, RECEIPT, RELEASE, SCHEMA, SETTLE
 
@@ -53,13 +55,14 @@ log = structlog.get_logger("mailer.ledger")
 
 PATIENCE = 10.0  # seconds to wait for a connection
 LOCK_WAIT = 30.0  # seconds to wait for another worker that is sending the same mail
-SETTLE_FOR = 60.0  # seconds for which to try to note what became of a mail
+SETTLE_FOR = 60.0  # seconds for which to try to note that a mail was sent, or was not
 PAUSE = 0.5  # seconds between two such tries
 PRUNING = 60.0  # seconds that forgetting a batch of mails may take
 PRUNE_AT_A_TIME = 1_000
+LEEWAY = timedelta(days=1)  # a request is refused so long before its mail is forgotten
 
-# A host that vanishes without a word is noticed within a minute by the other side: else a lock
-# would outlive the mailer that held it by two hours.
+# Each side notices within a minute that the other one's host has vanished. By default, a lock would
+# outlive the mailer that held it by two hours.
 KEEPALIVES = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -81,6 +84,7 @@ class Ledger:
         url: str,
         *,
         threads: int,
+        days: int = 0,
         patience: float = PATIENCE,
         lock_wait: float = LOCK_WAIT,
         settle_for: float = SETTLE_FOR,
@@ -90,11 +94,13 @@ class Ledger:
         Args:
             url: the database, as libpq takes it.
             threads: how many mails may be sent at a time, each of which holds a connection.
+            days: for how long a mail is remembered; 0 is for ever.
             patience: seconds to wait for the database.
             lock_wait: seconds to wait for another worker that is sending the same mail.
-            settle_for: seconds for which to try to note what became of a mail.
+            settle_for: seconds for which to try to note that a mail was sent, or was not.
         """
         self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.memory = timedelta(days=days)
         self.settle_for = settle_for
         self.patience = patience
         self.lock_wait = lock_wait
@@ -105,7 +111,7 @@ class Ledger:
             min_size=1,
             max_size=threads,
             timeout=patience,
-            reconnect_timeout=patience,  # else its backoff outlasts an outage by minutes
+            reconnect_timeout=patience,  # the pool's own backoff would outlast an outage by minutes
             open=False,
             check=self._check,
             configure=self._create_table,
@@ -133,22 +139,33 @@ class Ledger:
             connection.execute("SELECT pg_advisory_xact_lock(0, 0)")  # two at once would collide
             connection.execute(SCHEMA)
 
-    def prune(self, age: timedelta) -> int:
-        """Forget some of the mails that were claimed so long ago; returns how many.
+    def prune(self) -> int:
+        """Forget PRUNE_AT_A_TIME mails, at most, that are old enough; returns how many.
 
-        Raises psycopg.Error.
+        Raises psycopg.Error if the database does not do so in time.
         """
         self.pool.open()
         with self.pool.connection() as connection, answering(connection, PRUNING):
-            return connection.execute(PRUNE, [age, PRUNE_AT_A_TIME]).rowcount
+            return connection.execute(PRUNE, [self.memory, PRUNE_AT_A_TIME]).rowcount
 
     def close(self) -> None:
         """Close the connections."""
         self.pool.close()
 
     @contextmanager
-    def claim(self, email_id: str) -> Iterator["Claim"]:
-        """Hold the right to send a mail; see the module's description. Raises TransientError."""
+    def claim(self, email_id: str, accepted_at: datetime | None = None) -> Iterator["Claim"]:
+        """Hold the right to send a mail; see the module's description.
+
+        ``accepted_at`` is the time of the request, or None if it is unknown. Raises TransientError
+        if another worker is sending the mail, or the ledger is not available. Raises PermanentError
+        for a request of long ago, whose mail may be forgotten.
+        """
+        if self.memory and accepted_at and accepted_at < datetime.now(UTC) - self.memory + LEEWAY:
+            raise PermanentError(
+                f"it was asked for at {accepted_at:%Y-%m-%d}, and after {self.memory.days} days"
+                " (KEEP_LEDGER) nobody knows whether it was sent: ask for a new one",
+                "MailForgotten",
+            )
         claim = Claim(self, email_id)
         try:
             claim.acquire()
@@ -158,7 +175,7 @@ class Ledger:
 
 
 class Claim:
-    """The right to send one mail; ``receipt`` is given instead if it was sent before."""
+    """The right to send one mail, unless there is a ``receipt``: then it was sent before."""
 
     def __init__(self, ledger: Ledger, email_id: str) -> None:
         self._ledger = ledger
@@ -168,7 +185,7 @@ class Claim:
         self.receipt: MailReceipt | None = None
 
     def acquire(self) -> None:
-        """Take lock and row. Raises TransientError."""
+        """Take lock and row. Raises TransientError if that is not possible now."""
         try:
             connection = self._connect()
             with answering(connection, self._ledger.lock_wait + self._ledger.patience):
@@ -207,7 +224,7 @@ class Claim:
             with answering(connection, self._ledger.patience):
                 connection.execute("SELECT pg_advisory_unlock_all()")
         except psycopg.Error:
-            connection.close()  # with which its lock ends
+            connection.close()  # which releases the lock, too
         self._ledger.pool.putconn(connection)
 
     def _connect(self) -> Connection:
@@ -235,7 +252,7 @@ class Claim:
 
 @contextmanager
 def answering(connection: Connection, seconds: float) -> Iterator[None]:
-    """Cut the connection if the database does not answer in time, such as one that is frozen."""
+    """Cut the connection if the block takes longer, as with a database that is frozen."""
     with socket.socket(fileno=os.dup(connection.pgconn.socket)) as line, cut_after(seconds, line):
         yield
 

@@ -1,7 +1,6 @@
-"""The ledger forgets mails of long ago: no request for one of them can still come."""
+"""Deletes mails of long ago from the ledger, which refuses requests that are as old."""
 
 import threading
-from datetime import timedelta
 
 import psycopg
 import structlog
@@ -13,16 +12,16 @@ EVERY = 3600.0  # seconds between two looks
 
 
 class Pruning:
-    """Deletes in a thread of its own, now and then, until told to stop."""
+    """Deletes old mails regularly, in a thread of its own, until told to stop."""
 
-    def __init__(self, ledger: Ledger, days: int, every: float = EVERY) -> None:
-        """Begin not yet; ``days`` is how long a mail is remembered, 0 for ever."""
-        self._ledger, self._age, self._every = ledger, timedelta(days=days), every
+    def __init__(self, ledger: Ledger, every: float = EVERY) -> None:
+        """Wait for ``start``. ``every`` is the time between two looks, in seconds."""
+        self._ledger, self._every = ledger, every
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Begin."""
-        if self._age:
+        """Begin, unless mails are kept for ever."""
+        if self._ledger.memory:
             threading.Thread(target=self._run, daemon=True, name="pruning").start()
 
     def stop(self) -> None:
@@ -32,7 +31,7 @@ class Pruning:
     def _run(self) -> None:
         while not self._stopped.wait(self._every):
             try:
-                while not self._stopped.is_set() and (count := self._ledger.prune(self._age)):
+                while not self._stopped.is_set() and (count := self._ledger.prune()):
                     log.info("ledger pruned", mails=count)
-            except psycopg.Error as error:  # the next look may do better
+            except psycopg.Error as error:  # tried again at the next look
                 log.warning("ledger not pruned", reason=type(error).__name__)

@@ -1,16 +1,4 @@
-"""Templates to text: one folder of ``templates/`` for each mail.
-
-A template takes its values from the message's context:
-
-=================  ======================================================  ===========
-template           requires                                                may have
-=================  ======================================================  ===========
-verify_email       verification_url, verification_key, expires_in_days
-welcome                                                                    login_url
-account_exists                                                             login_url
-register_again                                                             login_url
-=================  ======================================================  ===========
-"""
+"""Renders mails from templates: one folder of ``templates/`` for each of ``contracts.mails``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,9 +59,9 @@ TEMPLATES = _load()  # at start-up, so that a broken template stops a deployment
 def render(name: str, context: Mapping[str, str]) -> Rendered:
     """Fill in the template ``name``.
 
-    Raises MalformedMessageError, naming the template and the variable but no value, for an
-    unknown template, a missing variable or a subject of more than one line: mistakes of the
-    sender, which a repetition would not mend.
+    Raises MalformedMessageError if the template is unknown, a variable is missing, or the subject
+    has more than one line. These are mistakes of the sender, which a repetition would not mend. The
+    text names the template and the variable, but no value.
     """
     template = TEMPLATES.get(name)
     if template is None:
@@ -86,6 +74,6 @@ def render(name: str, context: Mapping[str, str]) -> Rendered:
         )
     except UndefinedError as error:
         raise MalformedMessageError(f"mail template {name!r}: {error}") from error
-    if not rendered.subject.isprintable():  # a line break would begin a header of its own
+    if not rendered.subject.isprintable():  # a line break would begin another header
         raise MalformedMessageError(f"mail template {name!r}: its subject is not one line of text")
     return rendered

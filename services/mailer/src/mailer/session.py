@@ -19,18 +19,18 @@ class Session(smtplib.SMTP):
         Args:
             server: where to connect.
             timeout: seconds to wait for any one answer.
-            tls: is used if the server's address asks for it.
+            tls: used if ``server.security`` asks for it.
         """
         super().__init__(local_hostname=server.ehlo_name, timeout=timeout)
         self._server = server
         self._tls = tls
-        self._host = server.host  # for which starttls checks the certificate
+        self._host = server.host  # smtplib's starttls checks the certificate for this name
         self._line: socket.socket | None = None
         self._opening = ExitStack()
 
     @contextmanager
     def opens_within(self, seconds: float) -> Iterator[None]:
-        """Cut the connection if the block, in which it is made, takes longer after that."""
+        """Cut the connection ``seconds`` after the block has made it, if the block still runs."""
         self._seconds = seconds
         with ExitStack() as self._opening:
             yield
@@ -43,7 +43,7 @@ class Session(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
-        self._line = plain.dup()  # TLS takes the socket away, but not this
+        self._line = plain.dup()  # TLS takes over the socket, but not its duplicate
         self._opening.enter_context(cut_after(self._seconds, self._line))
         if self._server.security is Security.TLS:
             return self._tls.wrap_socket(plain, server_hostname=self._host)
@@ -54,13 +54,13 @@ class Session(smtplib.SMTP):
         self._say_hello()
         if self._server.security is Security.STARTTLS:
             self.starttls(context=self._tls)  # raises if the server does not offer it
-            self._say_hello()  # anew: what was said before TLS does not count (RFC 3207)
+            self._say_hello()  # again: answers from before TLS do not count (RFC 3207)
         if self._server.user:
             self.login(self._server.user, self._server.password)
 
     def _say_hello(self) -> None:
         code, text = self.ehlo()
-        if 500 <= code <= 504:  # smtplib would say HELO also to a server that is about to hang up
+        if 500 <= code <= 504:  # smtplib would say HELO even to a server that is hanging up
             code, text = self.helo()
         if not 200 <= code <= 299:
             raise smtplib.SMTPHeloError(code, text)
@@ -80,7 +80,7 @@ class Session(smtplib.SMTP):
         self.close()
 
     def close(self) -> None:
-        """Close without a word."""
+        """Close without QUIT."""
         super().close()
         if self._line is not None:
             self._line.close()

@@ -1,18 +1,18 @@
-"""One mail over SMTP, and exactly what is known about it afterwards (RFC 5321).
+"""Sends one mail over SMTP, and tells exactly what is known about it afterwards (RFC 5321).
 
 ==============================================  ==========================================
 what happens                                    what it means
 ==============================================  ==========================================
-250 after the end of DATA                       sent; the answer is returned
+2xx after the end of DATA                       sent; the answer is returned
 no connection, no sign-in, a 5xx greeting       TransientError: the operator mends it
 4xx, or silence before the end of DATA          TransientError: not sent, later perhaps
 5xx about the mail or its recipient             PermanentError: not sent, and never will be
 any other 5xx (see ``mailer.verdicts``)         TransientError: the operator mends it
-silence after the end of DATA                   OutcomeUnknownError: sent, or not
+silence or nonsense after the end of DATA       OutcomeUnknownError: sent, or not
 ==============================================  ==========================================
 
-An answer that is passed on is one line, and without the recipient's address, which servers
-like to repeat: answers are logged.
+Answers are logged. So each is made one line, without the recipient's address, which servers like
+to repeat.
 """
 
 import re
@@ -53,7 +53,7 @@ def converse(session: smtplib.SMTP, mail: OutgoingMail) -> str:
 
 
 def _offer(session: smtplib.SMTP, mail: OutgoingMail) -> None:
-    """Go as far as the server's 354, from where on the mail itself may be sent."""
+    """Send the envelope and DATA. After the server's 354, the mail itself may be sent."""
     if mail.smtputf8 and not session.has_extn("smtputf8"):
         raise PermanentError("the SMTP server takes no address beyond ASCII", REFUSED)
     options = ("SMTPUTF8", "BODY=8BITMIME") if mail.smtputf8 else ()

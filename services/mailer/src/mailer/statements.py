@@ -1,4 +1,4 @@
-"""What the ledger says to its database; see ``mailer.ledger`` for why."""
+"""The SQL of the ledger; ``mailer.ledger`` explains it."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS mail_ledger (
@@ -26,7 +26,7 @@ SETTLE = """
 UPDATE mail_ledger SET state = 'sent', sent_at = now(), message_id = %s, answer = %s
 WHERE email_id = %s
 """
-# Rows that are locked are those of mails that are just being sent.
+# A locked row is just being claimed, settled, released or deleted by another connection.
 PRUNE = """
 DELETE FROM mail_ledger WHERE email_id IN (
     SELECT email_id FROM mail_ledger WHERE claimed_at < now() - %s

@@ -1,10 +1,10 @@
-"""Which refusals (5xx) speak of a mail or its recipient; all others speak of us, who can mend them.
+"""Which refusals (5xx) are about a mail or its recipient; an operator can mend all others.
 
-The enhanced status code decides (RFC 3463, and the registry of RFC 5248), for servers report at
-RCPT what they have against the client, its name or its sender:
+The enhanced status code decides (RFC 3463, and the registry of RFC 5248). The stage alone does not
+tell: at RCPT servers also report objections to the client, its name or the sender.
 
 ===================  ==========================================================  =========
-enhanced code        speaks of                                                   verdict
+enhanced code        is about                                                    verdict
 ===================  ==========================================================  =========
 5.1.x                the recipient; at MAIL, and 5.1.7 and 5.1.8, the sender     permanent
 5.2.x                the recipient's mailbox; at MAIL the sender's               permanent
@@ -13,7 +13,7 @@ enhanced code        speaks of                                                  
 any other            the server, the way there, the protocol, a policy           transient
 ===================  ==========================================================  =========
 
-What speaks of the sender, or is in the last row, is tried again until ``MAIL_RETRY_FOR`` is over.
+Refusals about the sender, or in the last row, are tried again until ``MAIL_RETRY_FOR`` is over.
 Without an enhanced code the code itself decides (RFC 5321, 4.2.3; RFC 7504).
 """
 
@@ -31,7 +31,7 @@ def is_permanent(stage: str, code: int, text: bytes) -> bool:
     """Tell whether an answer means that this mail will never be taken.
 
     Args:
-        stage: MAIL, RCPT or DATA: what was answered.
+        stage: the command that was answered: MAIL, RCPT or DATA.
         code: the answer's three digits.
         text: the rest of it, which may begin with an enhanced status code.
     """

@@ -1,4 +1,4 @@
-"""allauth's door to the world: no mail leaves by it, and it keeps no session."""
+"""allauth's adapter, which sends no mail and begins no session."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ class UnmappedMailError(LookupError):
 
 
 class OutboxAccountAdapter(DefaultAccountAdapter):
-    """Named by the setting ACCOUNT_ADAPTER."""
+    """The adapter that the setting ACCOUNT_ADAPTER names."""
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send none: accounts' mails are those of ``web.accounts.mails``."""
+        """Raise UnmappedMailError: mails of accounts are sent by ``web.accounts.mails``."""
         raise UnmappedMailError(
             f"allauth's mail {template_prefix!r} is not mapped to a template of the mailer: "
             "send one from web.accounts.mails."
         )
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
-        """Show no message: it would begin a session, and the API answers for itself."""
+        """Do nothing: a message would begin a session, and the API gives answers of its own."""

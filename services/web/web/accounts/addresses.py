@@ -1,4 +1,4 @@
-"""E-mail addresses as Django's models take them, by the rule of the contracts."""
+"""The contracts' rule for e-mail addresses, in the forms that Django's models need."""
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models
@@ -7,7 +7,7 @@ from contracts.addresses import InvalidAddressError, canonical
 
 
 def validate_address(text: str) -> None:
-    """Raise Django's ValidationError for what is no address."""
+    """Raise Django's ValidationError for text that is not a valid address."""
     try:
         canonical(text)
     except InvalidAddressError as error:
@@ -15,7 +15,7 @@ def validate_address(text: str) -> None:
 
 
 def spelling(text: str) -> str:
-    """Return an address in its one spelling; what is no address, and so nobody's, as it is."""
+    """Return an address in its one spelling, and text that is not a valid address unchanged."""
     try:
         return canonical(text)
     except InvalidAddressError:

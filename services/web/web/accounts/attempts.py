@@ -1,8 +1,8 @@
-"""Sign-ins that fail: counted by address and client together, and by address alone.
+"""Failed sign-ins, counted by address and client network together, and by address alone.
 
-The first limit holds whoever guesses, the second, far higher one, those who guess from everywhere.
-It would let anybody lock an owner out, so it passes over networks from which the account has signed
-in before.
+The first limit stops guessing from one network. The second, far higher one stops guessing from many
+networks. With it anybody could lock an owner out, so it does not count networks from which the
+account has signed in before.
 """
 
 from datetime import timedelta
@@ -11,18 +11,24 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from web.accounts import limits
-from web.accounts.models import KnownNetwork
+from web.accounts.models import KnownNetwork, User
 
 REMEMBERED = timedelta(days=180)
 NOTED_AGAIN_AFTER = timedelta(days=1)
 
 
 class TooManyFailuresError(Exception):
-    """No further attempt for the moment; ``wait`` is in seconds."""
+    """Another attempt is allowed after ``wait`` seconds."""
 
     def __init__(self, wait: float) -> None:
         super().__init__()
         self.wait = wait
+
+
+def account(email: str) -> dict[str, str]:
+    """Return fields for the log: the account's id, or a digest of an address without an account."""
+    key = User.objects.filter(email=email).values_list("pk", flat=True).first()
+    return {"user": str(key)} if key else {"address_digest": limits.digest(email)}
 
 
 class Attempt:
@@ -32,10 +38,10 @@ class Attempt:
         """Count the attempt.
 
         Args:
-            email: the address in its one spelling, or whatever was typed.
+            email: the address in its one spelling, or the text that was typed.
             network: of the client.
 
-        Raises TooManyFailuresError.
+        Raises TooManyFailuresError if one of the limits is reached.
         """
         who = f"{email} {network}"
         self._key = limits.digest(who)
@@ -48,7 +54,7 @@ class Attempt:
             raise TooManyFailuresError(refused[0].wait)
 
     def succeed(self) -> None:
-        """Count it no more, and remember from where the account signs in."""
+        """Take the count back, and remember the network from which the account signs in."""
         limits.refund(self._uses)
         if self._known is None:
             KnownNetwork.objects.filter(seen_at__lt=Now() - REMEMBERED).delete()

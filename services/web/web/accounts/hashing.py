@@ -1,4 +1,4 @@
-"""How passwords are hashed."""
+"""The hash of passwords, and how many are made at a time."""
 
 import threading
 import unicodedata
@@ -16,7 +16,8 @@ _places = threading.BoundedSemaphore(AT_A_TIME)
 class Argon2(Argon2PasswordHasher):
     """Argon2id with OWASP's parameters.
 
-    Django's own take 100 MiB for each hash: a few sign-ins at a time would exhaust a small machine.
+    Django's own parameters take 100 MiB for each hash. With them a few sign-ins at a time would
+    exhaust a small machine.
     Source: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
     """
 
@@ -25,7 +26,7 @@ class Argon2(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        """Hash a password, in the form that any keyboard's spelling of it has."""
+        """Hash a password in Unicode's form NFKC, which is the same from every keyboard."""
         with _a_place():
             return super().encode(_normalized(password), salt)
 
@@ -37,13 +38,13 @@ class Argon2(Argon2PasswordHasher):
 
 @contextmanager
 def _a_place() -> Iterator[None]:
-    """Wait for one of few places, and leave the connection to the database to others meanwhile."""
+    """Wait for one of the places, and give the connection to the database back meanwhile."""
     give_back()
     with _places:
         yield
 
 
 def _normalized(password: str) -> str:
-    # One system types é as one character, another as two.
+    # Some systems type é as one character, others as two.
     # Source: https://pages.nist.gov/800-63-4/sp800-63b.html#passwordver
     return unicodedata.normalize("NFKC", password)

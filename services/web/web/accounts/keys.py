@@ -1,4 +1,4 @@
-"""The keys of verification mails: each proves that the mail about one registration was read."""
+"""The keys of verification mails. A key proves that the mail about its registration was read."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ SALT = "web.accounts.registration"
 
 
 class InvalidKeyError(Exception):
-    """The key is not one of ours, has expired, or its address has an account by now."""
+    """The key is not valid or has expired, or its registration can no longer be an account."""
 
 
 def key_of(registration: Registration) -> str:

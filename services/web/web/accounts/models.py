@@ -1,4 +1,4 @@
-"""Users, and how often somebody has lately done what may not be done too often."""
+"""Users, their registrations, and the counts by which requests and sign-ins are limited."""
 
 import uuid
 from datetime import timedelta
@@ -26,7 +26,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make an operator, whose address counts as verified: whoever ran the command knows it."""
+        """Make an operator. The address counts as verified, since an operator has typed it."""
         with transaction.atomic(using=self._db):
             user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
             EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
@@ -38,7 +38,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """Somebody who registered. Whether the address is verified stands in allauth's EmailAddress."""
+    """A person with an account. allauth's EmailAddress says whether the address is verified."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = AddressColumn("e-mail address", max_length=LONGEST)
@@ -54,7 +54,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
-        # An address has one spelling. Of that the database can check the case of ASCII.
+        # An address has one spelling. Of its rules the database checks lower case, for ASCII only.
         constraints = [
             models.UniqueConstraint(fields=["email"], name="user_email"),
             models.CheckConstraint(
@@ -66,7 +66,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def clean(self) -> None:
-        """Keep the address in its one spelling."""
+        """Bring the address to its one spelling."""
         self.email = spelling(self.email)
 
 
@@ -74,21 +74,21 @@ class Registrations(models.QuerySet["Registration"]):
     """Queries for registrations."""
 
     def valid(self) -> "Registrations":
-        """Those whose keys have not run out."""
+        """Select registrations whose keys have not expired."""
         return self.filter(created_at__gt=Now() - Registration.VALID_FOR)
 
     def forget_some(self) -> None:
-        """Delete a few whose keys have run out: whoever adds one clears away more than one."""
+        """Delete up to 20 whose keys have expired. Each new registration calls this."""
         ended = self.filter(created_at__lte=Now() - Registration.VALID_FOR)
         chosen = ended.order_by("created_at").select_for_update(skip_locked=True)[:20]
         self.filter(pk__in=chosen.values("pk")).delete()
 
 
 class Registration(models.Model):
-    """Address and password of somebody who has registered and not yet proved to own the address.
+    """Address and password of a person who has registered, before the address is verified.
 
     There may be several of one address. Each has a key of its own, which makes the account with
-    this registration's id and password, and no other's.
+    the id and password of this registration.
     """
 
     VALID_FOR = timedelta(days=3)
@@ -107,8 +107,8 @@ class Registration(models.Model):
 class RateUsage(models.Model):
     """How often something was done in the current window of its rate (see ``limits``).
 
-    The table is unlogged: losing it in a crash of the database costs nothing but a fresh window,
-    and counting costs no disk sync.
+    The table is unlogged, so that counting costs no disk sync. A crash of the database empties it,
+    which only begins the windows anew.
     """
 
     key = models.CharField(max_length=120, primary_key=True)
@@ -123,7 +123,7 @@ class RateUsage(models.Model):
 
 
 class KnownNetwork(models.Model):
-    """A network from which an account has signed in; only a digest of both is stored."""
+    """A network from which an account has signed in; ``key`` is a digest of both."""
 
     key = models.CharField(max_length=64, primary_key=True)
     seen_at = models.DateTimeField(db_index=True)
@@ -132,5 +132,5 @@ class KnownNetwork(models.Model):
         return self.key
 
     def is_older_than(self, age: timedelta) -> bool:
-        """Whether it was noted so long ago."""
+        """Whether the last noted sign-in from there is older than ``age``."""
         return self.seen_at < timezone.now() - age

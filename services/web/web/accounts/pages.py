@@ -13,10 +13,11 @@ from django.views.decorators.csrf import csrf_exempt
 from web.accounts import registration, throttles, verification
 from web.accounts.keys import InvalidKeyError
 from web.accounts.serializers import EmailSerializer, KeySerializer
+from web.clients import client_network
 
 
-# The key in the form is itself what another site could not know. A CSRF cookie would only keep
-# out people whose mail program opens the page without cookies.
+# Another site cannot know the key in the form, so the key protects it. A CSRF cookie would only
+# refuse people whose mail program opens the page without cookies.
 @method_decorator([csrf_exempt, never_cache], name="dispatch")
 class Page(View):
     """A page about a verification."""
@@ -24,7 +25,7 @@ class Page(View):
     throttle: type[throttles.ClientThrottle]
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Do what the form asks for, unless that is asked too often."""
+        """Process the form, or answer 429 with Retry-After after too many requests."""
         throttle = self.throttle()
         if not throttle.allow_request(request, self):
             response = show(request, "too_often", 429)
@@ -33,7 +34,7 @@ class Page(View):
         return self.submit(request)
 
     def submit(self, request: HttpRequest) -> HttpResponse:
-        """Do what the form asks for."""
+        """Process the form."""
         raise NotImplementedError
 
 
@@ -47,7 +48,7 @@ class VerificationPage(Page):
         return show(request, "confirm", key=request.GET.get("key", ""))
 
     def submit(self, request: HttpRequest) -> HttpResponse:
-        """Verify."""
+        """Verify the address that the key was mailed to."""
         form = KeySerializer(data={"key": request.POST.get("key", "")})
         if not form.is_valid():
             return show(request, "invalid", 400)
@@ -59,7 +60,7 @@ class VerificationPage(Page):
 
 
 class ResendPage(Page):
-    """Sends a new link."""
+    """Asks for an address, to which a new link is sent."""
 
     throttle = throttles.RegistrationThrottle
 
@@ -68,11 +69,11 @@ class ResendPage(Page):
         return show(request, "resend")
 
     def submit(self, request: HttpRequest) -> HttpResponse:
-        """Send it, telling nobody whether the address is known."""
+        """Send the mail. The answer does not tell whether the address is known."""
         form = EmailSerializer(data={"email": request.POST.get("email", "")})
         if not form.is_valid():
             return show(request, "resend", 400, email=request.POST.get("email", ""), wrong=True)
-        registration.resend(form.validated_data["email"])
+        registration.resend(form.validated_data["email"], client_network(request))
         return show(request, "resent")
 
 

@@ -7,21 +7,22 @@ from web.accounts import mails
 from web.accounts.models import Registration, User
 
 
-def register(email: str, password: str) -> None:
-    """Note a registration, and mail what to do next, in one transaction.
+def register(email: str, password: str, network: str) -> None:
+    """Store a registration, and mail what to do next, in one transaction.
 
-    A known address gets a mail that says so. Any other gets a link that belongs to this
-    registration and its password alone: whoever else registers the same address changes nothing of
-    that. Whatever is known of the address, the same is done, so that the time tells nothing.
+    An address with an account gets a mail that says so. Any other gets a link for this registration
+    and its password alone, so nobody else who registers the address can change the password. The
+    work is the same for every address, so that the time tells nothing.
 
     Args:
         email: the address in its one spelling.
-        password: is hashed before the transaction, which so stays short.
+        password: is hashed before the transaction, to keep that short.
+        network: of the client.
     """
     registration = Registration(email=email, password=make_password(password))
     with transaction.atomic():
-        if not mails.may_be_sent(email):
-            return  # without a mail nobody could ever use it
+        if not mails.may_be_sent(email, network):
+            return  # without its mail nobody could use the registration
         registration.save(force_insert=True)
         if owner := User.objects.filter(email=email).first():
             mails.send_account_exists(owner)
@@ -31,12 +32,13 @@ def register(email: str, password: str) -> None:
 
 
 @transaction.atomic
-def resend(email: str) -> None:
+def resend(email: str, network: str) -> None:
     """Mail a fresh link for the one registration of an address, or what to do instead.
 
-    Of several only their makers can say which is theirs. Arguments as of ``register``.
+    With several registrations no link is sent: nobody can tell which of them the asker made.
+    Arguments as of ``register``.
     """
-    if not mails.may_be_sent(email):
+    if not mails.may_be_sent(email, network):
         return
     waiting = list(Registration.objects.valid().filter(email=email)[:2])
     if owner := User.objects.filter(email=email).first():

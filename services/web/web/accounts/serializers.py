@@ -1,4 +1,4 @@
-"""Accounts on the wire."""
+"""The bodies of the API of accounts."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class AddressField(serializers.EmailField):
         """Take an address. Raises ValidationError."""
         text = super().to_internal_value(data)
         if len(text) > LONGEST:
-            return text  # which the limit of the length then refuses
+            return text  # the validator of the length refuses it
         try:
             return canonical(text)
         except InvalidAddressError as error:
@@ -75,7 +75,7 @@ class EmailSerializer(RequestSerializer):
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):
-    """What is on its way, worded the same for every address."""
+    """The same answer for every address: a mail is on its way."""
 
     email = serializers.EmailField()
     detail = serializers.CharField()

@@ -8,15 +8,15 @@ from rest_framework import exceptions, status
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from web.accounts.addresses import spelling
-from web.accounts.attempts import Attempt, TooManyFailuresError
+from web.accounts.attempts import Attempt, TooManyFailuresError, account
 from web.accounts.models import User
-from web.accounts.throttles import client_network
+from web.clients import client_network
 
 log = structlog.get_logger("web.security")
 
 
 class WrongCredentials(exceptions.AuthenticationFailed):
-    """The same for a wrong password, a closed account and an address unknown or not verified."""
+    """One error for a wrong password, a closed account, an unknown and an unverified address."""
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_code = "wrong_credentials"
@@ -27,7 +27,7 @@ class WrongCredentials(exceptions.AuthenticationFailed):
 
 
 def sign_in(request: HttpRequest, email: str, password: str) -> RefreshToken:
-    """Return a refresh token, which carries an access token.
+    """Return a refresh token, from which an access token can be made.
 
     Raises WrongCredentials, and Throttled after too many failures.
     """
@@ -35,11 +35,12 @@ def sign_in(request: HttpRequest, email: str, password: str) -> RefreshToken:
     try:
         attempt = Attempt(email, network)
     except TooManyFailuresError as error:
-        log.warning("sign-in refused, after too many failures", network=network)
+        told = account(email)
+        log.warning("sign-in refused, after too many failures", **told, network=network)
         raise exceptions.Throttled(error.wait) from error
     user = authenticate(request, email=email, password=password)  # as slow for an unknown address
     if not isinstance(user, User) or not has_verified_email(user):
-        log.warning("sign-in failed", network=network)
+        log.warning("sign-in failed", **account(email), network=network)
         raise WrongCredentials
     attempt.succeed()
     log.info("signed in", user=str(user.pk), network=network)

@@ -1,4 +1,4 @@
-"""Verifying that an address belongs to whoever registered it, which makes the account."""
+"""Verifying an address, by a key that was mailed to it. The verification makes the account."""
 
 from uuid import UUID
 
@@ -17,15 +17,15 @@ log = structlog.get_logger("web.security")
 def verify(key: str) -> User:
     """Make the account of the registration for which a key was mailed.
 
-    It has the registration's id and password. To repeat it does no harm and has no further effect:
-    people click twice, programs retry.
+    The account has the registration's id and password. A second call with the same key changes
+    nothing, because people click twice and programs retry.
 
     Raises InvalidKeyError.
     """
     pk = registration_of(key)
     email = Registration.objects.filter(pk=pk).values_list("email", flat=True).first()
-    # All of the address, always in the same order: of simultaneous requests, for this or another of
-    # them, the second so waits for the first and finds the account.
+    # Locks all registrations of the address, always in the same order. Of simultaneous requests for
+    # any of them, the second waits for the first and then finds the account.
     rivals = Registration.objects.filter(email=email).order_by("pk").select_for_update()
     registration = next((each for each in rivals if each.pk == pk), None) if email else None
     return _made_before(pk) if registration is None else _make(registration)
@@ -40,7 +40,7 @@ def _made_before(pk: UUID) -> User:
 
 def _make(registration: Registration) -> User:
     user = User(pk=registration.pk, email=registration.email, password=registration.password)
-    User.objects.bulk_create([user], ignore_conflicts=True)  # which waits for one under way
+    User.objects.bulk_create([user], ignore_conflicts=True)  # waits for a rival's commit
     if not User.objects.filter(pk=user.pk).exists():
         raise InvalidKeyError
     EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+import structlog
 from allauth.account.models import EmailAddress
 from django.db.models import Exists, OuterRef, QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -18,14 +19,16 @@ from web.accounts import registration, serializers, signing_in, throttles, verif
 from web.accounts.authentication import TokenAuthentication
 from web.accounts.keys import InvalidKeyError
 from web.accounts.models import User
+from web.clients import client_network
 from web.openapi import problem
 
+log = structlog.get_logger("web.security")
 ON_ITS_WAY = "A mail to this address is on its way; it says what to do next."
 RESENT = "A mail to this address is on its way: with a new link, or with what to do instead."
 
 
 class InvalidKey(exceptions.APIException):
-    """The key of a verification mail does not hold."""
+    """The key of a verification mail is not valid."""
 
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "invalid_key"
@@ -35,18 +38,18 @@ class InvalidKey(exceptions.APIException):
 
 
 class PublicView(APIView):
-    """Needs no token, and does not look at one."""
+    """A view for everybody. It needs no token, and ignores one."""
 
     permission_classes = [permissions.AllowAny]
     authentication_classes = []
 
     def get_authenticate_header(self, request: Request) -> str:
-        """Keep 401 from becoming 403, which DRF makes of it where nothing authenticates."""
+        """Return a header, without which DRF would turn each 401 into a 403."""
         return 'Bearer realm="api"'
 
 
 class RegistrationView(PublicView):
-    """Accounts to be."""
+    """Registration of an address."""
 
     throttle_classes = [throttles.RegistrationThrottle]
 
@@ -58,12 +61,13 @@ class RegistrationView(PublicView):
     def post(self, request: Request) -> Response:
         """Register an address. The answer is the same whether or not it is known already."""
         data = _validated(serializers.RegistrationSerializer(data=request.data))
-        registration.register(data["email"], data["password"])
+        network = client_network(request)
+        registration.register(data["email"], data["password"], network)
         return Response({"email": data["email"], "detail": ON_ITS_WAY}, status.HTTP_202_ACCEPTED)
 
 
 class VerificationView(PublicView):
-    """Addresses to be verified."""
+    """Verification of an address."""
 
     throttle_classes = [throttles.VerificationThrottle]
 
@@ -76,7 +80,7 @@ class VerificationView(PublicView):
         },
     )
     def post(self, request: Request) -> Response:
-        """Verify the address that the key was mailed to; to repeat it changes nothing."""
+        """Verify the address that the key was mailed to. A repetition changes nothing."""
         key = _validated(serializers.KeySerializer(data=request.data))["key"]
         try:
             user = verification.verify(key)
@@ -86,7 +90,7 @@ class VerificationView(PublicView):
 
 
 class ResendView(PublicView):
-    """Fresh verification mails."""
+    """A fresh verification mail."""
 
     throttle_classes = [throttles.RegistrationThrottle]
 
@@ -98,12 +102,12 @@ class ResendView(PublicView):
     def post(self, request: Request) -> Response:
         """Send a new link. The answer is the same for every address."""
         email = _validated(serializers.EmailSerializer(data=request.data))["email"]
-        registration.resend(email)
+        registration.resend(email, client_network(request))
         return Response({"email": email, "detail": RESENT}, status.HTTP_202_ACCEPTED)
 
 
 class TokenView(PublicView):
-    """Tokens for those who know their password."""
+    """Sign-in with address and password."""
 
     throttle_classes = [throttles.SignInThrottle]
 
@@ -123,7 +127,7 @@ class TokenView(PublicView):
 
 
 class RefreshView(PublicView):
-    """Tokens for those who have one."""
+    """A new access token for a refresh token."""
 
     throttle_classes = [throttles.SignInThrottle]
 
@@ -137,9 +141,10 @@ class RefreshView(PublicView):
         data = _validated(serializers.RefreshSerializer(data=request.data))
         try:
             tokens = TokenRefreshSerializer().validate(data)
-            # Also that the password is still the one with which the token was got.
+            # Refuses a token that was issued before the password was changed.
             TokenAuthentication().get_user(AccessToken(cast("Any", tokens["access"])))
         except (TokenError, User.DoesNotExist) as error:
+            log.warning("refresh refused", network=client_network(request))
             raise InvalidToken from error
         return Response({"access": tokens["access"]})
 
@@ -151,7 +156,7 @@ class MeView(generics.RetrieveAPIView[User]):
     serializer_class = serializers.UserSerializer
 
     def get_queryset(self) -> QuerySet[User]:
-        """Users together with whether their address is verified."""
+        """Users, annotated with whether their address is verified."""
         verified = EmailAddress.objects.filter(
             user=OuterRef("pk"), email=OuterRef("email"), verified=True
         )

@@ -1,4 +1,4 @@
-"""Operators see jobs and the catalogue."""
+"""The admin of jobs and of the catalogue."""
 
 from django.contrib import admin
 
@@ -19,7 +19,7 @@ class JobAdmin(TaskAdmin):
 
 @admin.register(Computation)
 class ComputationAdmin(ReadOnlyAdmin):
-    """What the workers have announced."""
+    """The catalogue, as the workers have announced it."""
 
     list_display = ["name", "summary", "available", "soft_time_limit", "time_limit",
                     "memory_limit", "announced_at"]  # fmt: skip

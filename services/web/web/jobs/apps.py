@@ -10,5 +10,5 @@ class JobsConfig(AppConfig):
     label = "jobs"
 
     def ready(self) -> None:
-        """Ask for the results of computations, and for the catalogue of those there are."""
+        """Register the tracking of jobs, and the announcements of the catalogue."""
         from web.jobs import catalogue, results  # noqa: F401 -- register; models are loaded now

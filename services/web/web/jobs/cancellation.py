@@ -7,7 +7,7 @@ from django.db import transaction
 
 from web.accounts.models import User
 from web.jobs.models import Job
-from web.messaging import outbox
+from web.messaging.outbox import outbox
 from web.postgresql import clock
 from web.tracking import waiting
 
@@ -17,10 +17,10 @@ class AlreadyFinalError(Exception):
 
 
 def cancel(owner: User, job_id: UUID) -> Job:
-    """Cancel a job for good: a result that still comes in no longer counts.
+    """Cancel a job for good: a result that arrives later does not count.
 
-    A message that is still in the outbox is withdrawn; otherwise the workers are told to drop the
-    task or to terminate it, and a worker that runs it all the same is told again; see ``insist``.
+    A message that is still in the outbox is withdrawn. Otherwise the task is revoked: the workers
+    drop or terminate it. A worker that runs it all the same is told again by ``revoke_again``.
 
     Raises Job.DoesNotExist and AlreadyFinalError.
     """
@@ -40,11 +40,11 @@ def cancel(owner: User, job_id: UUID) -> Job:
     return job
 
 
-def insist(running: Sequence[UUID]) -> None:
-    """Stop those of the running jobs that are cancelled: their workers have not heard of it.
+def revoke_again(running: Sequence[UUID]) -> None:
+    """Revoke again the running jobs that are cancelled.
 
-    Workers keep in memory what was revoked. One that was started later takes the message from
-    the queue all the same.
+    Workers keep revoked ids in memory. A worker that was started later does not know them, and runs
+    a cancelled job whose message it finds in the queue.
     """
     jobs = Job.objects.filter(pk__in=running, cancelled_by_user=True)
     cancelled = list(jobs.values_list("pk", flat=True))

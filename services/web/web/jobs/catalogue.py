@@ -1,5 +1,6 @@
 """The catalogue of computations, as the compute workers announce it."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -10,25 +11,27 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from contracts import results
+from contracts import events
 from contracts.errors import MalformedMessageError
 from web.jobs.models import Computation
-from web.messaging import announcements
-from web.messaging.announcements import Announcement
+from web.messaging.inbox import announcements
+from web.messaging.inbox.announcements import Announcement
 from web.postgresql import clock
+from web.recent import Recent
 
-WITHDRAWN_AFTER = timedelta(minutes=20)  # workers announce every 5 minutes
+WITHDRAWN_AFTER = timedelta(minutes=20)  # four times the default COMPUTE_ANNOUNCE_INTERVAL
 MOST_ERRORS = 20
 LONGEST_MESSAGE = 300  # characters
-NOTHING_ELSE: Registry[Any] = Registry()  # of schemas: a reference to an address fetches nothing
+NOTHING_ELSE: Registry[Any] = Registry()  # a schema's reference to another address fetches nothing
 
 
-def announce(catalogue: results.Catalogue) -> None:
-    """Take over what a worker can compute.
+def announce(catalogue: events.Catalogue) -> None:
+    """Store the computations that a worker has announced.
 
-    What no worker has announced for a while, although others announce, is withdrawn. So old and
-    new workers may run side by side, and while all are away everything stays open to submission.
-    The time is that of the arrival, by the database: workers' and collectors' clocks may be wrong.
+    An announcement also withdraws computations that no worker has announced for a while. So old
+    and new workers may run side by side. While all workers are away, everything can still be
+    submitted. The time is that of the arrival, by the database's clock: clocks of workers and
+    collectors may be wrong.
     """
     now = clock.now()
     rows = [_row(computation, now) for computation in catalogue.computations]
@@ -43,8 +46,8 @@ def announce(catalogue: results.Catalogue) -> None:
     Computation.objects.filter(announced_at__lt=now - WITHDRAWN_AFTER).update(available=False)
 
 
-def check(catalogue: results.Catalogue) -> None:
-    """Refuse schemas that could not be used. Raises MalformedMessageError."""
+def check(catalogue: events.Catalogue) -> None:
+    """Raise MalformedMessageError for a schema that is not valid or refers to another document."""
     for computation in catalogue.computations:
         for schema in (computation.arguments, computation.result):
             try:
@@ -70,13 +73,39 @@ def _look_up_references(schema: Any) -> None:
             waiting += value
 
 
-def violations(computation: Computation, arguments: Any) -> list[tuple[str, str, str]]:
-    """List what is wrong with arguments as (field, rule, explanation), empty if nothing is.
+@dataclass(frozen=True)
+class Entry:
+    """A computation that can be submitted, and the validator of its arguments."""
 
-    Of many errors the first are enough, and the rest is not looked for.
+    computation: Computation
+    validator: Draft202012Validator
+
+
+_entries: Recent[str, Entry] = Recent()
+
+
+def find(name: str) -> Entry | None:
+    """Return a computation that is available; None if there is none of this name."""
+    return find_all({name}).get(name)
+
+
+def find_all(names: set[str]) -> dict[str, Entry]:
+    """Return those computations of these names that are available."""
+    found = {name: entry for name in names if (entry := _entries.get(name))}
+    if missing := names - found.keys():
+        for computation in Computation.objects.filter(name__in=missing, available=True):
+            validator = Draft202012Validator(computation.arguments_schema, registry=NOTHING_ELSE)
+            found[computation.name] = entry = Entry(computation, validator)
+            _entries.keep(computation.name, entry)
+    return found
+
+
+def violations(entry: Entry, arguments: Any) -> list[tuple[str, str, str]]:
+    """List the errors in arguments as (field, rule, explanation); empty if they are right.
+
+    After ``MOST_ERRORS`` the search ends, with an entry that says there are more.
     """
-    validator = Draft202012Validator(computation.arguments_schema, registry=NOTHING_ELSE)
-    found = list(islice(validator.iter_errors(arguments), MOST_ERRORS + 1))
+    found = list(islice(entry.validator.iter_errors(arguments), MOST_ERRORS + 1))
     listed = [
         (_field(error), str(error.validator), error.message[:LONGEST_MESSAGE])
         for error in found[:MOST_ERRORS]
@@ -90,7 +119,7 @@ def _field(error: ValidationError) -> str:
     return ".".join(["arguments", *(str(part) for part in error.absolute_path)])
 
 
-def _row(computation: results.Computation, now: datetime) -> Computation:
+def _row(computation: events.Computation, now: datetime) -> Computation:
     return Computation(
         name=computation.name,
         summary=computation.summary,
@@ -106,5 +135,5 @@ def _row(computation: results.Computation, now: datetime) -> Computation:
 
 
 announcements.register(
-    results.CATALOGUE_ROUTING_KEY, Announcement(results.Catalogue, check=check, apply=announce)
+    events.CATALOGUE_ROUTING_KEY, Announcement(events.Catalogue, check=check, apply=announce)
 )

@@ -1,16 +1,18 @@
-"""Jobs and the catalogue of what may be computed."""
+"""Jobs and the catalogue of computations."""
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 
 from web.postgresql.exact_json import ExactJSONField
 from web.tracking.models import AnsweredTask
 
 
 class Computation(models.Model):
-    """What the compute workers have announced that they can do.
+    """A computation that a compute worker has announced.
 
-    ``available`` turns false when no worker has announced it for a while, but others announce.
+    ``available`` turns false when no worker has announced it for a while, although workers announce
+    others.
     Times are seconds, memory is MiB.
     """
 
@@ -35,7 +37,7 @@ class Computation(models.Model):
 class Job(AnsweredTask):
     """One computation asked for by a user.
 
-    ``progress_done`` belongs to the rank of the event that the row shows, too.
+    ``progress_done`` is also a part of the rank of the event that the row shows.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -68,7 +70,32 @@ class Job(AnsweredTask):
 
     @property
     def progress(self) -> dict[str, int] | None:
-        """Units of work done and in total, if the computation tells."""
+        """Units of work ``done`` and in ``total``; None if the computation does not report them."""
         if self.progress_total is None:
             return None
         return {"done": self.progress_done, "total": self.progress_total}
+
+
+class JobBatch(models.Model):
+    """The answer to a batch of jobs that came with an idempotency key.
+
+    ``digest`` is that of the request's body.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    idempotency_key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64)
+    answer = ExactJSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="job_batch_created")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"], name="job_batch_idempotency_key"
+            )
+        ]
+        verbose_name_plural = "job batches"
+
+    def __str__(self) -> str:
+        return self.idempotency_key

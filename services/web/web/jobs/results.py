@@ -1,9 +1,9 @@
-"""What the compute workers answer, brought into the jobs. See ``web.tracking``."""
+"""The tracking of jobs: how the compute workers' events change them. See ``web.tracking``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
-from contracts.results import TaskEvent, TaskState
+from contracts.events import TaskEvent, TaskState
 from contracts.tasks import RUN_COMPUTATION
 from web.jobs import cancellation, submission
 from web.jobs.models import Job
@@ -12,7 +12,6 @@ from web.tracking.answers import AnsweredTracking
 from web.tracking.engine import Column
 from web.tracking.retries import RetryPolicy
 
-RUNNING = (TaskState.STARTED, TaskState.PROGRESS)
 COLUMNS = (
     Column("progress_done", "bigint", lambda event: _done(event)),
     Column("progress_total", "bigint", lambda event: event.progress and event.progress.total),
@@ -29,13 +28,11 @@ ASSIGNMENTS = {
 
 
 class JobTracking(AnsweredTracking[Job]):
-    """Jobs: they can be cancelled."""
+    """Adds cancellation to the tracking of tasks with an answer."""
 
-    def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:
-        """Tell workers again what is cancelled."""
-        running = [pk for pk, event in winners.items() if event.state in RUNNING]
-        if running:
-            cancellation.insist(running)
+    def begun(self, ids: Sequence[UUID]) -> None:
+        """Revoke again the cancelled jobs that a worker has begun."""
+        cancellation.revoke_again(ids)
 
 
 def _done(event: TaskEvent) -> int:

@@ -1,12 +1,17 @@
-"""How jobs and computations look in the API."""
+"""Jobs and computations in the API."""
 
 from typing import Any
 
+from django.core.validators import MaxLengthValidator, MinLengthValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from web.jobs.models import Computation, Job
+from web.openapi import ProblemSerializer
 from web.parsing import RequestSerializer
+
+MOST_JOBS = 1_000  # of a batch
+BATCH_SIZE = f"A batch has 1 to {MOST_JOBS:,} jobs."
 
 
 class ProgressSerializer(serializers.Serializer[Any]):
@@ -61,10 +66,51 @@ class SubmissionSerializer(RequestSerializer):
     arguments = ArgumentsField()
 
     def validate_arguments(self, value: Any) -> dict[str, Any]:
-        """Refuse arguments that are no JSON object."""
+        """Refuse arguments that are not a JSON object."""
         if not isinstance(value, dict):
             raise serializers.ValidationError("This must be an object.", code="type")
         return value
+
+
+@extend_schema_field(SubmissionSerializer(many=True))
+class EntriesField(serializers.Field[Any, Any, Any, Any]):
+    """The jobs of a batch, each to be checked by itself."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        """Take a list of whatever. Raises ValidationError."""
+        if not isinstance(data, list):
+            raise serializers.ValidationError("This must be a list.", code="type")
+        return data
+
+
+class BatchSerializer(RequestSerializer):
+    """A request to compute many things."""
+
+    jobs = EntriesField(
+        validators=[MinLengthValidator(1, BATCH_SIZE), MaxLengthValidator(MOST_JOBS, BATCH_SIZE)]
+    )
+
+
+class EntryProblemSerializer(ProblemSerializer):
+    """Why one entry of a batch was not accepted."""
+
+    instance = None  # type: ignore[assignment]  # both belong to the request as a whole
+    request_id = None  # type: ignore[assignment]
+
+
+class BatchEntrySerializer(serializers.Serializer[Any]):
+    """What became of one entry of a batch: the id of its job, or a problem."""
+
+    id = serializers.UUIDField(required=False)
+    problem = EntryProblemSerializer(required=False)
+
+
+class BatchAnswerSerializer(serializers.Serializer[Any]):
+    """What became of a batch."""
+
+    accepted = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    jobs = BatchEntrySerializer(many=True, help_text="In the order of the request.")
 
 
 class LimitsSerializer(serializers.Serializer[Any]):

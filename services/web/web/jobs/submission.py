@@ -1,19 +1,24 @@
-"""Submitting a job: the row and its message in one transaction, once per idempotency key."""
+"""Submitting a job: row and message are stored in one transaction, once per idempotency key."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from contracts.tasks import RUN_COMPUTATION, RunComputation
 from web.accounts.models import User
 from web.jobs import admission
 from web.jobs.models import Computation, Job
-from web.messaging import outbox
+from web.messaging.models import OutboxMessage
+from web.messaging.outbox import outbox
+from web.postgresql.insertion import insertion
+
+FILLED_IN = ("created_at", "queued_at", "dispatched_at")  # by the database
 
 
 class KeyReusedError(Exception):
-    """An idempotency key came back with another request."""
+    """An idempotency key was used before with another request."""
 
 
 def submit(
@@ -21,7 +26,7 @@ def submit(
 ) -> Job:
     """Accept a job, or return the one that was accepted under the same key before.
 
-    Raises KeyReusedError if that one was another request, and admission.RefusedError.
+    Raises KeyReusedError if the key belongs to another request, and admission.RefusedError.
     Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
     """
     job = Job(
@@ -33,12 +38,14 @@ def submit(
         idempotency_key=idempotency_key,
     )
     try:
-        with transaction.atomic():
-            admission.admit(owner)
-            job.save(force_insert=True)
-            dispatch(job)
+        admission.check_backlog()
+        if not _store(job):
+            with transaction.atomic():
+                admission.admit(owner)
+                job.save(force_insert=True)
+                dispatch(job)
     except (IntegrityError, admission.RefusedError):
-        # Meanwhile the same request may have been accepted.
+        # The same request may have been accepted at the same time.
         accepted = earlier(owner, computation.name, arguments, idempotency_key)
         if accepted is None:
             raise
@@ -46,15 +53,45 @@ def submit(
     return job
 
 
-def dispatch(job: Job, **when: Any) -> None:
-    """Store the message that runs ``job``; ``when`` is passed on to the outbox."""
-    outbox.send(
+def _store(job: Job) -> bool:
+    """Store a job and its message in one statement; False near the limit of unfinished jobs."""
+    condition, values = admission.far_from_limit(job.owner)
+    insert_job = insertion(job, "admitted")
+    insert_message = insertion(_message(job), "job")
+    returned = ", ".join(FILLED_IN)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH admitted AS ({condition}),
+                job AS ({insert_job.statement} RETURNING {returned}),
+                message AS ({insert_message.statement})
+            SELECT {returned} FROM job
+            """,  # noqa: S608 -- statements of ours, without a value
+            values | insert_job.values | insert_message.values,
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return False
+    for name, value in zip(FILLED_IN, row, strict=True):
+        setattr(job, name, value)
+    job._state.adding, job._state.db = False, connection.alias
+    outbox.wake_relay()
+    return True
+
+
+def dispatch(job: Job, *, available_at: datetime | None = None) -> None:
+    """Store the message that runs a job, in the caller's transaction, due at once or at a time."""
+    outbox.add(_message(job, accepted_at=job.created_at), available_at)
+
+
+def _message(job: Job, accepted_at: datetime | None = None) -> OutboxMessage:
+    return outbox.task_message(
         RUN_COMPUTATION,
         RunComputation(job_id=str(job.id), computation=job.computation, arguments=job.arguments),
         task_id=job.id,
         retries=job.attempt,
+        accepted_at=accepted_at,
         time_limits=(job.soft_time_limit, job.time_limit),
-        **when,
     )
 
 
@@ -63,7 +100,7 @@ def earlier(
 ) -> Job | None:
     """Find the job that was accepted under the same key before.
 
-    Raises KeyReusedError if that one was another request.
+    Raises KeyReusedError if the key belongs to another request.
     """
     if idempotency_key is None:
         return None
@@ -74,5 +111,5 @@ def earlier(
 
 
 def _text(arguments: dict[str, Any]) -> bytes:
-    # As text, because to Python 1, 1.0 and true are equal.
+    # Compared as text, because 1, 1.0 and true are equal in Python.
     return msgspec.json.encode(arguments, order="sorted")

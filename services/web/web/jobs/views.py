@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
@@ -21,9 +20,11 @@ from rest_framework.throttling import BaseThrottle
 
 from web.accounts.models import User
 from web.accounts.throttles import SubmissionThrottle
-from web.jobs import admission, cancellation, catalogue, submission, waiting
+from web.jobs import admission, batches, cancellation, catalogue, refusals, submission, waiting
 from web.jobs.models import Computation, Job
 from web.jobs.serializers import (
+    BatchAnswerSerializer,
+    BatchSerializer,
     ComputationSerializer,
     JobSerializer,
     ListedJobSerializer,
@@ -31,14 +32,16 @@ from web.jobs.serializers import (
 )
 from web.openapi import problem
 from web.pagination import ByName, NewestFirst
-from web.problems import Conflict, ServiceUnavailable, TooManyRequests, UnprocessableContent
+from web.problems import Conflict
 
 LONGEST_WAIT = 60.0  # seconds
 KEY_LENGTH = 255
+# DRF makes the fields of a serializer with its first use. These keep nothing of a request.
+JOB, SUBMISSION, BATCH = JobSerializer(), SubmissionSerializer(), BatchSerializer()
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     location=OpenApiParameter.HEADER,
-    description="Repeat a request with the same key as often as you like: one job comes of it.",
+    description="Repeat a request with the same key as often as you like: it counts once.",
 )
 WAIT = OpenApiParameter(
     "wait",
@@ -49,7 +52,7 @@ WAIT = OpenApiParameter(
 
 
 class JobFilter(filters.FilterSet):
-    """``?state=failed``, also several: ``?state=queued&state=running``."""
+    """Reads ``?state=failed``, also with several states: ``?state=queued&state=running``."""
 
     state = filters.MultipleChoiceFilter(choices=Job.State.choices, distinct=False)
     computation = filters.CharFilter()
@@ -66,7 +69,7 @@ class JobFilter(filters.FilterSet):
     )
 )
 class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
-    """Jobs of the user who asks; nobody else's exist to them."""
+    """Jobs of the user who asks. Another user's job is answered with 404."""
 
     queryset = Job.objects.none()
     serializer_class = ListedJobSerializer
@@ -75,11 +78,11 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
     lookup_value_regex = "[0-9a-f-]{36}"
 
     def get_throttles(self) -> list[BaseThrottle]:
-        """Limit only what adds to what is stored."""
+        """Limit only submissions, because each of them is stored; ``batch`` counts its own."""
         return [SubmissionThrottle()] if self.action == "create" else []
 
     def get_queryset(self) -> QuerySet[Job]:
-        """Only the user's own; in lists without what may be large."""
+        """Select the user's own jobs; in lists without large fields (arguments and results)."""
         jobs = Job.objects.filter(owner=cast("User", self.request.user))
         return jobs.defer("arguments", "result") if self.action == "list" else jobs
 
@@ -100,27 +103,62 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
     )
     def create(self, request: Request) -> Response:
         """Accept a job. It runs in the background, whatever the broker is doing right now."""
-        serializer = SubmissionSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        name, arguments = (serializer.validated_data[key] for key in ("computation", "arguments"))
+        asked = SUBMISSION.run_validation(request.data)
+        name, arguments = asked["computation"], asked["arguments"]
         owner, key = cast("User", request.user), _idempotency_key(request)
         try:
-            # First: what was accepted stays so, whatever has become of its computation.
+            # First, because an accepted job stays accepted even if its computation was withdrawn.
             job = submission.earlier(owner, name, arguments, key)
             if job is None:
-                computation = _find_computation(name)
-                _check(computation, arguments)
+                computation = _find_computation(name, arguments)
                 job = submission.submit(owner, computation, arguments, key)
         except submission.KeyReusedError as error:
-            raise UnprocessableContent(
-                "This Idempotency-Key has been used for another request.", "idempotency_key_reused"
-            ) from error
+            raise refusals.key_reused() from error
         except admission.RefusedError as error:
-            raise _refusal(error) from error
+            raise refusals.not_admitted(error) from error
         location = reverse("job-detail", args=[job.pk], request=request)
-        return Response(
-            JobSerializer(job).data, status.HTTP_202_ACCEPTED, headers={"Location": location}
-        )
+        return Response(_shown(job), status.HTTP_202_ACCEPTED, headers={"Location": location})
+
+    @extend_schema(
+        summary="Submit many computations at once",
+        parameters=[IDEMPOTENCY_KEY],
+        request=BatchSerializer,
+        responses={
+            202: OpenApiResponse(
+                BatchAnswerSerializer, "Each entry is accepted, or has a problem."
+            ),
+            422: problem("`idempotency_key_reused`: the key came with another request before."),
+            429: problem(
+                "`too_many_unfinished_jobs`: not one more is accepted until some of yours have "
+                "ended; `throttled`: you have submitted too much within an hour. Retry-After says "
+                "when to come back."
+            ),
+            503: problem("`backlog_full`: all of us have too many; or the database is away."),
+        },
+    )
+    @action(detail=False, methods=["post"])
+    def batch(self, request: Request) -> Response:
+        """Accept up to 1,000 jobs at once. `jobs` of the answer has the order of the request's.
+
+        An entry that is wrong does not stop the others, and neither does one too many for your
+        limit of unfinished jobs. With an Idempotency-Key a repetition gets the same answer, so send
+        what was refused with another key. Up to 20 of the problems list their `errors`.
+        """
+        entries = BATCH.run_validation(request.data)["jobs"]
+        owner, key = cast("User", request.user), _idempotency_key(request)
+        throttle = SubmissionThrottle(len(entries))
+        if not throttle.allow_request(request, self):
+            self.throttled(request, throttle.wait())
+        idempotency = batches.Idempotency.of(key, request.data) if key else None
+        try:
+            answer = batches.earlier(owner, idempotency)
+            if answer is None:
+                answer = batches.submit(owner, batches.check(entries), idempotency)
+        except submission.KeyReusedError as error:
+            raise refusals.key_reused() from error
+        except admission.RefusedError as error:
+            raise refusals.not_admitted(error) from error
+        return Response(answer, status.HTTP_202_ACCEPTED)
 
     @extend_schema(summary="Show a job", parameters=[WAIT])
     def retrieve(self, request: Request, pk: Any = None) -> Response:
@@ -129,7 +167,7 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
         job = self.get_object()
         if seconds:
             job = waiting.wait(job, seconds)
-        return Response(JobSerializer(job).data)
+        return Response(_shown(job))
 
     @extend_schema(
         summary="Cancel a job",
@@ -138,13 +176,13 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
     )
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: Any = None) -> Response:
-        """Cancel a job that is queued or running; to cancel it again changes nothing."""
+        """Cancel a job that is queued or running. A repetition changes nothing."""
         job = self.get_object()
         try:
             job = cancellation.cancel(cast("User", request.user), job.pk)
         except cancellation.AlreadyFinalError as error:
             raise Conflict("The job has already ended.", "job_is_final") from error
-        return Response(JobSerializer(job).data)
+        return Response(_shown(job))
 
 
 @extend_schema_view(
@@ -152,7 +190,7 @@ class JobViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Job]):
     retrieve=extend_schema(summary="Show a computation"),
 )
 class ComputationViewSet(viewsets.ReadOnlyModelViewSet[Computation]):
-    """What the compute workers have announced that they can do, with JSON Schemas and limits."""
+    """Computations that the compute workers have announced, with JSON Schemas and limits."""
 
     queryset = Computation.objects.filter(available=True)
     serializer_class = ComputationSerializer
@@ -161,34 +199,17 @@ class ComputationViewSet(viewsets.ReadOnlyModelViewSet[Computation]):
     lookup_value_regex = "[A-Za-z0-9_.-]+"
 
 
-def _find_computation(name: str) -> Computation:
-    computation = Computation.objects.filter(name=name, available=True).first()
-    if computation is None:
-        raise exceptions.NotFound(
-            f"There is no computation {name!r}; GET /api/v1/computations lists those there are.",
-            "unknown_computation",
-        )
-    return computation
+def _shown(job: Job) -> dict[str, Any]:
+    return JOB.to_representation(job)
 
 
-def _check(computation: Computation, arguments: dict[str, Any]) -> None:
-    errors: dict[str, list[exceptions.ErrorDetail]] = {}
-    for field, rule, explanation in catalogue.violations(computation, arguments):
-        errors.setdefault(field, []).append(exceptions.ErrorDetail(explanation, rule))
-    if errors:
-        raise exceptions.ValidationError(errors)
-
-
-def _refusal(error: admission.RefusedError) -> exceptions.APIException:
-    if isinstance(error, admission.BacklogFullError):
-        return ServiceUnavailable(
-            "There are too many unfinished jobs. Please try again.", "backlog_full", wait=error.wait
-        )
-    return TooManyRequests(
-        f"You have {settings.JOBS_UNFINISHED_PER_USER} unfinished jobs, which is the limit.",
-        "too_many_unfinished_jobs",
-        wait=error.wait,
-    )
+def _find_computation(name: str, arguments: dict[str, Any]) -> Computation:
+    entry = catalogue.find(name)
+    if entry is None:
+        raise refusals.unknown_computation(name)
+    if wrong := refusals.wrong_arguments(entry, arguments):
+        raise wrong
+    return entry.computation
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -1,4 +1,4 @@
-"""Operators see mails, their states and the mail servers' answers; never what was in them."""
+"""The admin of mails: their states and the mail servers' answers, never their contents."""
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -6,8 +6,8 @@ from django.http import HttpRequest
 
 from web.mail import repeating
 from web.mail.models import Email, EmailAttempt
-from web.messaging import repair
 from web.messaging.admin import TaskAdmin
+from web.messaging.letters import repair
 
 
 class EmailAttemptInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -23,7 +23,7 @@ class EmailAttemptInline(admin.TabularInline):  # type: ignore[type-arg]
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Nobody changes one."""
+        """Nobody changes a row by hand."""
         return False
 
 
@@ -48,7 +48,7 @@ class EmailAdmin(TaskAdmin):
 
     @admin.action(description="Send the selected failed mails again", permissions=["manage"])
     def send_again(self, request: HttpRequest, mails: QuerySet[Email]) -> None:
-        """Queue them again, while their contents are kept."""
+        """Queue mails again that have failed and still have their contents."""
         ids = list(mails.order_by("created_at").values_list("pk", flat=True))
         by = request.user.get_username()
         queued = repeating.send_again(ids, by, seconds=repair.REQUEST_BUDGET)

@@ -1,4 +1,4 @@
-"""Mail: what web asked the mailer to send, and what became of it."""
+"""Mail: the mails that web asked the mailer to send, and their outcomes."""
 
 from django.apps import AppConfig
 
@@ -10,5 +10,5 @@ class MailConfig(AppConfig):
     label = "mail"
 
     def ready(self) -> None:
-        """Ask for the results of the task that sends mails."""
+        """Register the tracking of mails."""
         from web.mail import results  # noqa: F401 -- registers; models are loaded now

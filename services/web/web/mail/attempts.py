@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from contracts.results import MailReceipt, TaskEvent, TaskState
+from contracts.events import MailReceipt, TaskEvent, TaskState
+from runtime.text import storable_text
 from web.mail.models import EmailAttempt
 from web.postgresql.clock import HAPPENED
 from web.tracking.rules import phase
@@ -22,7 +23,8 @@ OUTCOMES = {
     TaskState.SUCCESS: Outcome.SENT,
 }
 LONGEST_ANSWER = 2000  # characters
-# Of two events of one run the later phase counts; each may know what the other does not.
+# Of two events of one run the later phase counts. But the earlier time is kept, and a worker's name
+# is taken from either event.
 UPSERT = f"""
     INSERT INTO mail_emailattempt AS attempt (email_id, number, phase, at, worker, outcome, answer)
     SELECT email_id, number, event.phase, {HAPPENED.format(row="email")}, worker, outcome,
@@ -47,7 +49,7 @@ UPSERT = f"""
 
 
 def record(events: Iterable[TaskEvent]) -> None:
-    """Write down the runs that a batch tells of; those of unknown mails are skipped."""
+    """Store the runs that a batch of events tells of; runs of unknown mails are skipped."""
     runs: dict[tuple[str, int], list[TaskEvent]] = defaultdict(list)
     for event in events:
         runs[event.task_id, event.attempt].append(event)
@@ -57,13 +59,13 @@ def record(events: Iterable[TaskEvent]) -> None:
 
 
 def answer(event: TaskEvent) -> str:
-    """Return what the mail server, or whoever stood in the way, said."""
+    """Return the mail server's answer, or the error if the run did not get one."""
     text = ""
     if event.state == TaskState.SUCCESS:
         text = receipt(event).answer
     elif event.error:
         text = event.error.message or event.error.type
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_ANSWER]
+    return storable_text(text, LONGEST_ANSWER)
 
 
 def message_id(event: TaskEvent) -> str:

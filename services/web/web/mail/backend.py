@@ -1,4 +1,4 @@
-"""Django's own way to send mail, closed."""
+"""A backend that closes Django's own way to send mail."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ class DirectMailError(RuntimeError):
 
 
 class OutboxOnlyBackend(BaseEmailBackend):
-    """Refuses every mail: a request would wait for SMTP, and a failure would lose the mail."""
+    """Refuses every mail. A request would have to wait for SMTP, and a failure lose the mail."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Raise DirectMailError."""

@@ -15,7 +15,7 @@ class Email(TrackedTask):
     """
 
     class State(models.TextChoices):
-        """Where the mail is."""
+        """The state of the mail."""
 
         QUEUED = "queued"
         SENDING = "sending"
@@ -73,11 +73,11 @@ class Email(TrackedTask):
 class EmailAttempt(models.Model):
     """One run of the mailer for one mail, and how it ended.
 
-    ``number`` has gaps where a worker died before it could tell of its run.
+    ``number`` has a gap where a worker died before it could report its run.
     """
 
     class Outcome(models.TextChoices):
-        """How the run ended, as far as it did."""
+        """How the run ended; ``started`` if it has not, or nothing is known of its end."""
 
         STARTED = "started"
         DEFERRED = "deferred"

@@ -1,4 +1,4 @@
-"""Failed mails sent again for an operator, while their contents are kept."""
+"""Sending failed mails again for an operator, while their contents are kept."""
 
 import time
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ def repeatable() -> QuerySet[Email]:
 
 
 def send_again(mails: Sequence[UUID], by: str, *, seconds: float = float("inf")) -> int:
-    """Queue mails again, in batches that are a transaction each; returns how many.
+    """Queue mails again, in batches of one transaction each; return the number queued.
 
-    Those that have not failed, or whose contents have been erased, are left as they are. One whose
-    message cannot be made fails again, and says why.
+    Mails that have not failed, or whose contents have been erased, stay as they are. If a mail's
+    message cannot be made, the mail fails again and its answer says why.
 
     Args:
         mails: their ids.
-        by: who decided so, for the log.
+        by: the operator, for the log.
         seconds: after which no further batch is begun.
     """
     end, queued = time.monotonic() + seconds, 0
@@ -44,7 +44,7 @@ def send_again(mails: Sequence[UUID], by: str, *, seconds: float = float("inf"))
 
 @transaction.atomic
 def _queue_again(ids: Sequence[UUID]) -> int:
-    # Locked in the order of their ids, as the collector does it.
+    # Locked in the order of their ids, like the collector's, so that the two do not deadlock.
     locked = repeatable().filter(pk__in=ids).order_by("pk").select_for_update()
     queued = MAILS.replay([email.pk for email in locked])
     return sum(_dispatched(email) for email in Email.objects.filter(pk__in=queued))

@@ -1,4 +1,4 @@
-"""What the mailer answers, brought into the mails. See ``web.tracking``."""
+"""The tracking of mails: how the mailer's events change them. See ``web.tracking``."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import F, TextField, Value
 from django.db.models.functions import Concat, Now
 
-from contracts.results import TaskEvent, TaskState
+from contracts.events import TaskEvent, TaskState
 from contracts.tasks import SEND_EMAIL
 from web.mail import attempts, sending
 from web.mail.models import Email
@@ -30,14 +30,16 @@ COLUMNS = (
     Column("message_id", "text", attempts.message_id),
     Column("uncertain", "bool", attempts.uncertain),
 )
-# When a mail failed decides about how long it is kept, so that is the time of the arrival.
+# `failed_at` decides how long a failed mail's contents are kept. So it is the time of the event's
+# arrival, by the database's clock: a worker's clock may be wrong.
 ASSIGNMENTS = {
     "sent_at": "CASE WHEN event.state = 'sent' THEN event.happened END",
     "failed_at": "CASE WHEN event.state = 'failed' THEN statement_timestamp() END",
     "next_attempt_at": "NULL",
     "context": "CASE WHEN event.state = 'sent' THEN NULL ELSE task.context END",
 }
-# A failed mail keeps its context, and so a key, for as long as an operator may want to repeat it.
+# An operator can send a failed mail again for so long. Until then its context, which may hold a
+# key, is kept.
 REPEATABLE_FOR = timedelta(days=3)
 ERASED = "its contents have been erased"
 ERASE = """
@@ -51,14 +53,14 @@ ERASE = """
 
 
 class MailTracking(Tracking[Email]):
-    """Mails: each has a history of its attempts, and contents that are erased."""
+    """Adds to a mail the history of its attempts, and the erasure of its contents."""
 
     def unsendable(self, row: Email) -> str:
-        """Say so of a mail whose contents have been erased."""
+        """Say why a mail cannot be sent, if its contents have been erased."""
         return ERASED if row.context is None else ""
 
     def lost(self, reason: str) -> dict[str, Any]:
-        """Return the values of mails that fail because of what became of their messages."""
+        """Return the values of mails that fail because their messages are lost or dead."""
         return {"answer": reason, "failed_at": Now(), "next_attempt_at": None}
 
     def spent(self, reason: str) -> dict[str, Any]:
@@ -69,10 +71,16 @@ class MailTracking(Tracking[Email]):
         return {"answer": answer, "failed_at": Now(), "next_attempt_at": None}
 
     def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:
-        """Write down the attempts, and erase what has been kept for long enough."""
+        """Store the attempts, and erase contents that have been kept for long enough."""
         attempts.record(events)
-        with connection.cursor() as cursor:
-            cursor.execute(ERASE, [REPEATABLE_FOR.total_seconds()])
+        erase()
+
+
+def erase() -> int:
+    """Erase the contents of up to 100 mails that failed long ago; return the number."""
+    with connection.cursor() as cursor:
+        cursor.execute(ERASE, [REPEATABLE_FOR.total_seconds()])
+        return int(cursor.rowcount)
 
 
 MAILS = registry.register(

@@ -1,4 +1,4 @@
-"""Mails on the wire: never with what was written in them."""
+"""Mails in the API, never with their contents."""
 
 from rest_framework import serializers
 

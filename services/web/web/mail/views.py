@@ -12,7 +12,7 @@ from web.pagination import NewestFirst
 
 
 class MailFilter(filters.FilterSet):
-    """``?state=failed``, also several: ``?state=retrying&state=failed``."""
+    """Reads ``?state=failed``, also with several states: ``?state=retrying&state=failed``."""
 
     state = filters.MultipleChoiceFilter(choices=Email.State.choices, distinct=False)
 
@@ -26,7 +26,7 @@ class MailFilter(filters.FilterSet):
     retrieve=extend_schema(summary="Show a mail and each attempt to send it"),
 )
 class MailViewSet(viewsets.ReadOnlyModelViewSet[Email]):
-    """Mails that were sent to the user who asks, and what the mail servers said to them."""
+    """Mails to the user who asks, with the mail servers' answers."""
 
     queryset = Email.objects.none()
     serializer_class = MailSerializer
@@ -35,10 +35,10 @@ class MailViewSet(viewsets.ReadOnlyModelViewSet[Email]):
     lookup_value_regex = "[0-9a-f-]{36}"
 
     def get_queryset(self) -> QuerySet[Email]:
-        """Only the user's own."""
+        """Select the user's own mails, without their contents."""
         mails = Email.objects.filter(user=self.request.user.pk).defer("context")
         return mails.prefetch_related("attempts") if self.action == "retrieve" else mails
 
     def get_serializer_class(self) -> type[BaseSerializer[Email]]:
-        """One mail is shown with its history."""
+        """Show a single mail with its history."""
         return MailDetailSerializer if self.action == "retrieve" else MailSerializer

@@ -1,19 +1,65 @@
 """Operators see the outbox, and replay or discard dead letters."""
 
+from typing import Any
+
+import structlog
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import BadRequest, ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
+from django.db import DataError
+from django.db.models import BinaryField, JSONField, Model, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 
-from web.messaging import redaction, repair
+from web.messaging.letters import redaction, repair
+from web.messaging.letters.redaction import admin_page
 from web.messaging.models import DeadLetter, OutboxMessage, Worker
-from web.messaging.redaction import admin_page
 
-MOST_MESSAGES = 10  # of what was refused: they travel in a cookie
+log = structlog.get_logger("web.problems")
+MOST_MESSAGES = 10  # about refused letters: they travel in a cookie
+validate_no_null_characters = ProhibitNullCharactersValidator()
+LARGE_TEXTS = ("traceback", "error_message")
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SelectingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Lists that answer 400 to a selection or a filter with an invalid value."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Make the list. Raises BadRequest for a filter value out of range."""
+        try:
+            return super().get_changelist_instance(request)
+        except (DataError, OverflowError, ValueError) as error:
+            if not request.GET:  # no value is to blame
+                raise
+            log.warning("refused for a value in the address", exc_info=error)
+            raise BadRequest("a value in the address is out of range") from error
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, or act on it. Raises BadRequest if a selected key is not valid."""
+        for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.clean(key, None)
+                validate_no_null_characters(key)
+            except ValidationError as error:
+                raise BadRequest(f"{key!r} is no key") from error
+        return super().changelist_view(request, extra_context)
+
+
+class ReadOnlyAdmin(SelectingAdmin):
     """Rows that the system writes and people only read."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        """Defer large fields missing from the list; a page that shows one fetches it."""
+        large = [
+            field.name
+            for field in self.opts.concrete_fields
+            if isinstance(field, JSONField | BinaryField) or field.name in LARGE_TEXTS
+        ]
+        return super().get_queryset(request).defer(*{*large} - {*self.list_display})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds a row by hand."""
@@ -30,7 +76,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
-    """What waits for the broker."""
+    """Messages that the broker has not confirmed yet."""
 
     list_display = ["id", "routing_key", "task_id", "created_at", "due_at", "leased_until",
                     "refusals"]  # fmt: skip
@@ -40,7 +86,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
 
 
 class TaskAdmin(ReadOnlyAdmin):
-    """Rows that have the id of a task, with the dead letters of that task."""
+    """Rows with the id of a task, shown with the task's dead letters."""
 
     ordering = ["-created_at", "-id"]
     readonly_fields = ["dead_letters"]
@@ -48,7 +94,7 @@ class TaskAdmin(ReadOnlyAdmin):
 
     @admin.display(description="dead letters")
     def dead_letters(self, row: Model) -> str:
-        """Link to each, newest first."""
+        """Link to each dead letter of the task, newest first."""
         letters = DeadLetter.objects.filter(task_id=row.pk)
         links = [(admin_page(letter), letter.pk, letter.reason, letter.state) for letter in letters]
         return format_html_join(", ", '<a href="{}">{}</a> {} ({})', links) or "none"
@@ -56,7 +102,7 @@ class TaskAdmin(ReadOnlyAdmin):
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    """Who works, by the workers' own reports."""
+    """The workers, as their last reports describe them."""
 
     list_display = ["node", "service", "seen_at", "clock_offset", "checks"]
     list_filter = ["service"]
@@ -64,7 +110,7 @@ class WorkerAdmin(ReadOnlyAdmin):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
-    """What could not be handled."""
+    """Dead letters, which an operator replays or discards."""
 
     list_display = ["id", "created_at", "state", "reason", "task", "task_id", "detail"]
     list_filter = ["state", "reason", "task", "queue", "created_at"]
@@ -76,29 +122,25 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     readonly_fields = ["subject", "arguments", "shown_headers"]
     actions = ["replay", "discard"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
-        """Without what may be large: a page that shows it fetches it."""
-        return super().get_queryset(request).defer("headers", "properties", "body")
-
     @admin.display(description="job or mail")
     def subject(self, letter: DeadLetter) -> str:
-        """Link to it."""
+        """Link to the job or mail that the message belonged to."""
         row = redaction.subject(letter)
         page = admin_page(row) if row else ""
         return format_html('<a href="{}">{}</a>', page, row) if page else str(row or "none")
 
     @admin.display(description="arguments, without secrets")
     def arguments(self, letter: DeadLetter) -> str:
-        """Only what the task's contract shows."""
+        """Show the arguments that the task's contract does not hide."""
         return redaction.shown_body(letter)
 
     @admin.display(description="headers, without secrets")
     def shown_headers(self, letter: DeadLetter) -> str:
-        """Only those that Warren and RabbitMQ set."""
+        """Show the headers, with values only of those that Warren and RabbitMQ set."""
         return redaction.pretty(redaction.shown_headers(letter))
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may repair: the permission to change dead letters."""
+        """Whether the user may replay and discard: has the permission to change dead letters."""
         return request.user.has_perm("messaging.change_deadletter")
 
     @admin.action(description="Replay the selected dead letters", permissions=["manage"])
@@ -108,7 +150,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Discard the selected dead letters", permissions=["manage"])
     def discard(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
-        """Give them up."""
+        """Give them up; their records stay."""
         self._sweep(request, letters, repair.discard, "discarded")
 
     def _sweep(

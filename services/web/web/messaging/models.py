@@ -1,4 +1,4 @@
-"""Messages on their way to the broker, those that nobody could handle, and the workers."""
+"""Messages of the outbox, dead letters, workers, and the lives of processes."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -9,8 +9,8 @@ from contracts import topology
 class OutboxMessage(models.Model):
     """A message that belongs to a committed transaction and is not yet confirmed by the broker.
 
-    The relay publishes it byte for byte and then deletes it. ``due_at`` may lie in the future:
-    the outbox is the only scheduler.
+    The relay publishes its body byte for byte, and deletes it after the confirm. ``due_at`` may lie
+    in the future: the outbox is the only scheduler.
     """
 
     task_id = models.UUIDField(null=True, db_index=True)
@@ -36,11 +36,11 @@ class OutboxMessage(models.Model):
 
 
 class Worker(models.Model):
-    """A worker, by its own last report.
+    """A worker, as its last report describes it.
 
-    ``clock_offset`` is by how many seconds its clock is ahead of the database's, less the time
-    that the report took. ``holding`` lists the ids of the tasks that it has in hand, ``checks``
-    maps what it needs to what is wrong with it, or to nothing.
+    ``clock_offset`` is the number of seconds by which its clock is ahead of the database's, less
+    the time that the report took. ``holding`` lists the ids of the tasks that it holds. ``checks``
+    maps the name of each thing that it needs, such as ``smtp``, to a problem, or to an empty text.
     """
 
     node = models.TextField(primary_key=True)
@@ -60,9 +60,9 @@ class Worker(models.Model):
 class ProcessLife(models.Model):
     """One life of a relay, a collector, a reconciler or a worker, from its start to its end.
 
-    The times are the database's, but for ``began``, which tells lives of one name apart.
-    ``error`` is what a life has ended with; one that ends as it was told to is forgotten, if it can
-    say so. Any other ends by not being seen any more.
+    All times are the database's but ``began``, which tells the lives of one process apart.
+    ``error`` is the error that ended a life. A process that ends as it was told to deletes its row,
+    if it can. Any other life has ended if it was not seen for a while.
     """
 
     process = models.TextField()
@@ -85,7 +85,7 @@ class DeadLetter(models.Model):
     """A message that could not be handled, kept as it was until an operator decides about it."""
 
     class State(models.TextChoices):
-        """What became of it."""
+        """Whether the letter waits for an operator, or how it was dealt with."""
 
         WAITING = "waiting"
         REPLAYED = "replayed"
@@ -107,7 +107,7 @@ class DeadLetter(models.Model):
     handled_at = models.DateTimeField(null=True)
     handled_by = models.TextField(blank=True, default="")
 
-    is_new = False  # of one not yet saved: no collector can have stored it before
+    is_new = False  # set before saving: no collector can have stored the letter before
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -122,6 +122,6 @@ class DeadLetter(models.Model):
 
     @property
     def kind(self) -> str:
-        """Of work, as ``web.tracking.registry`` knows it."""
+        """The kind of work, as ``web.tracking.registry`` knows it."""
         own = self.routing_key.startswith(f"{topology.WEB_TASKS}.")
         return "tasks" if own else self.task

@@ -1,4 +1,4 @@
-"""Ops: what operators and supervisors look at."""
+"""Ops: the doctor, health checks, figures for Prometheus, and the deletion of old rows."""
 
 from django.apps import AppConfig
 

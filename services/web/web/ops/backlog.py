@@ -1,12 +1,12 @@
-"""How much waits in the outbox, by the database's clock."""
+"""The number and age of due messages in the outbox, by the database's clock."""
 
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection
 
-# Relay and broker take what is due within moments, so that these rows are few as long as all is
-# well; the index on due_at finds them.
+# A due message is published within moments, so these rows are few as long as all is well. The index
+# on due_at finds them.
 BACKLOG = """
     SELECT count(*), COALESCE(extract(epoch FROM statement_timestamp() - min(due_at)), 0)::float
     FROM messaging_outboxmessage WHERE due_at <= statement_timestamp()
@@ -15,19 +15,19 @@ BACKLOG = """
 
 @dataclass(frozen=True)
 class Backlog:
-    """Messages that are due, and seconds for which the oldest of them has been."""
+    """The number of due messages, and for how many seconds the oldest has been due."""
 
     due: int
     oldest: float
 
     @property
     def late(self) -> bool:
-        """Whether something keeps them from leaving."""
+        """Whether the oldest has been due for too long (``OUTBOX_LATE``)."""
         return self.oldest > settings.OUTBOX_LATE
 
 
 def measure() -> Backlog:
-    """Look at the outbox."""
+    """Count the due messages now."""
     with connection.cursor() as cursor:
         cursor.execute(BACKLOG)
         due, oldest = cursor.fetchone()

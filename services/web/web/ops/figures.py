@@ -1,6 +1,6 @@
-"""What Prometheus is told: read from the database as it asks, so that it is the same everywhere.
+"""The figures for Prometheus, read from the database with each scrape.
 
-Counters in memory would be those of one of web's processes, another one with each scrape.
+Counters in memory would be those of one process of web, and each scrape may reach another one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,17 +15,17 @@ from prometheus_client.registry import Collector
 from contracts import topology
 from web.jobs.models import Job
 from web.mail.models import Email
+from web.messaging.inbox.workers import alive
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.workers import alive
 from web.ops import backlog
 from web.tasks.models import Task
 
 
 class Figures(Collector):
-    """Gauges of what is unfinished; an index has each, however much has been done."""
+    """Gauges of unfinished work. Indexes serve the counts, however many rows have ended."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Look. Raises one of Django's database errors, so that a scrape fails visibly."""
+        """Count. Raises one of Django's database errors, so that a scrape fails visibly."""
         found = backlog.measure()
         scheduled = OutboxMessage.objects.filter(due_at__gt=Now()).count()
         yield _gauge("outbox_due", "Messages to be published now", found.due)
@@ -43,7 +43,7 @@ class Figures(Collector):
         yield _by("workers", "Workers that report", "service", workers)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Name nothing, so that the database is not asked as the module is imported."""
+        """Name nothing: registering must not ask the database when the module is imported."""
         return ()
 
 
@@ -65,7 +65,7 @@ def _by(
 
 
 def _counts(rows: QuerySet[Any], column: str, values: Iterable[str]) -> Iterable[tuple[str, int]]:
-    """Count each of some values, those too that do not occur."""
+    """Count the rows of each value, also of values that do not occur."""
     some = rows.order_by().filter(**{f"{column}__in": list(values)})
     found = dict(some.values_list(column).annotate(Count("pk")))
     return ((value, found.get(value, 0)) for value in values)

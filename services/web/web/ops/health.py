@@ -14,11 +14,13 @@ NOT_READY = "not ready"
 
 
 def readiness() -> dict[str, Any]:
-    """Tell what is needed and whether it is there, and how much waits to be published.
+    """Say whether the database and its migrations are there, and how much waits in the outbox.
 
-    A backlog makes web ``degraded`` and no less ready: it accepts work while the broker is away,
-    and a balancer that took it out of service for that would turn an outage of the broker, which
-    no client sees, into one that every client sees.
+    A backlog makes web ``degraded``, but still ready: it accepts work while the broker is away. A
+    balancer must not take web out of service for that. Otherwise every client would see an outage
+    of the broker, which now none sees.
+
+    Returns a document with ``status``, ``checks`` and, if the database answers, ``outbox``.
     """
     try:
         if not _migrated():
@@ -37,7 +39,7 @@ def _state(status: str, **wrong: str) -> dict[str, Any]:
 
 
 class _NotMigratedError(Exception):
-    """Keeps ``cache`` from remembering what may change."""
+    """Raised instead of a bad answer, which ``cache`` would remember."""
 
 
 def _migrated() -> bool:
@@ -49,8 +51,8 @@ def _migrated() -> bool:
 
 @cache
 def _look_for_migrations() -> bool:
-    # Only a good answer is remembered: nobody takes migrations back under a running process, but
-    # a deployment may apply them while it waits.
+    # Only a good answer is remembered. Nobody takes migrations back under a running process, but a
+    # deployment may apply missing ones while the process waits.
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise _NotMigratedError

@@ -1,4 +1,4 @@
-"""How long what has ended is kept: days by settings, 0 for ever; the rest is deleted each night.
+"""The deletion of old rows, each night. The settings ``KEEP_…`` say after how many days.
 
 Source of the batches: https://www.postgresql.org/docs/current/sql-delete.html (its note on LIMIT)
 """
@@ -13,12 +13,13 @@ from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from web.accounts.models import RateUsage, Registration
-from web.jobs.models import Job
+from web.jobs.models import Job, JobBatch
 from web.mail.models import Email
+from web.mail.results import erase
 from web.messaging.models import DeadLetter
 from web.tasks.models import Task, TaskGroup
 
@@ -27,13 +28,13 @@ BATCH = 500  # rows of one transaction, which locks them
 
 @dataclass(frozen=True)
 class Rule:
-    """What is deleted: rows that have ended, so many days after they were made.
+    """Rows that are deleted so many days after they were made.
 
     Args:
-        name: for the report.
-        rows: which may be deleted at all.
-        since: the field that the days count from; it has an index.
-        days: None if the rows themselves say when they have had their time.
+        name: of the rows in the report.
+        rows: those that may be deleted at all.
+        since: the field from which the days count, with an index.
+        days: 0 to keep the rows for ever, None to delete all of ``rows``.
     """
 
     name: str
@@ -43,11 +44,11 @@ class Rule:
 
     @property
     def applies(self) -> bool:
-        """Whether anything is deleted: 0 days are for ever."""
+        """Whether anything is deleted; with 0 days nothing is."""
         return self.days != 0
 
     def old(self) -> QuerySet[Any]:
-        """Select what is to be deleted, oldest first."""
+        """Select the rows to be deleted, oldest first."""
         rows = self.rows
         if self.days is not None:
             rows = rows.filter(**{f"{self.since}__lt": Now() - timedelta(days=self.days)})
@@ -55,18 +56,22 @@ class Rule:
 
 
 def rules() -> Iterator[Rule]:
-    """Yield them all, as the settings say.
+    """Yield all rules, with the days of the settings.
 
-    What is not finished, and dead letters about which nobody has decided, are kept.
+    Unfinished jobs, mails and tasks are kept, and so are dead letters that wait for an operator.
+    A group, and the tasks in it, stay until the last of them has ended: a chord counts them.
     """
     handled = DeadLetter.objects.exclude(state=DeadLetter.State.WAITING)
     ended = {"state__in": Task.FINAL}
     yield Rule("jobs", Job.objects.filter(**ended), "created_at", settings.KEEP_JOBS)
+    yield Rule("job batches", JobBatch.objects.all(), "created_at", settings.KEEP_JOBS)
     mails = Email.objects.filter(state__in=Email.FINAL)
     yield Rule("mails", mails, "created_at", settings.KEEP_MAILS)
     yield Rule("dead letters", handled, "created_at", settings.KEEP_DEAD_LETTERS)
-    yield Rule("tasks", Task.objects.filter(**ended), "created_at", settings.KEEP_TASKS)
-    groups = TaskGroup.objects.all()
+    unfinished = Task.objects.exclude(**ended)
+    tasks = Task.objects.filter(~Exists(unfinished.filter(group_id=OuterRef("group_id"))), **ended)
+    yield Rule("tasks", tasks, "created_at", settings.KEEP_TASKS)
+    groups = TaskGroup.objects.filter(~Exists(unfinished.filter(group_id=OuterRef("pk"))))
     yield Rule("groups of tasks", groups, "created_at", settings.KEEP_TASKS)
     actions = LogEntry.objects.all()
     yield Rule("actions in the admin", actions, "action_time", settings.KEEP_AUDIT)
@@ -78,12 +83,17 @@ def rules() -> Iterator[Rule]:
 
 
 def prune(seconds: float) -> tuple[dict[str, int], bool]:
-    """Delete what has been kept for long enough, for about so many seconds.
+    """Delete rows that have been kept for long enough, for about so many seconds.
 
-    Returns how many rows of each kind, and whether that was all.
+    Also erases contents of mails that failed long ago, in case no events of new mails do it.
+    Returns the number of rows by the rule's name, and whether nothing is left.
     """
     end = time.monotonic() + seconds
     deleted: dict[str, int] = {}
+    while erased := erase():
+        deleted["contents of mails"] = deleted.get("contents of mails", 0) + erased
+        if time.monotonic() > end:
+            return deleted, False
     for rule in rules():
         while rule.applies:
             count = _delete_some(rule)
@@ -98,7 +108,7 @@ def prune(seconds: float) -> tuple[dict[str, int], bool]:
 
 @transaction.atomic
 def _delete_some(rule: Rule) -> int:
-    # What somebody else has locked is left for the next time.
+    # Rows that another transaction has locked are left for the next time.
     old = rule.old().select_for_update(skip_locked=True, of=("self",))
     ids = list(old.values_list("pk", flat=True)[:BATCH])
     rule.rows.filter(pk__in=ids).delete()

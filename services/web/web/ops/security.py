@@ -1,10 +1,10 @@
-"""What browsers may do with our pages."""
+"""The rules by which browsers treat web's pages."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-# Swagger UI and the administration style elements in place; no script is inline anywhere.
+# Swagger UI and the admin use inline styles. No page has an inline script.
 POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -12,7 +12,7 @@ POLICY = (
 
 
 class ContentSecurityPolicyMiddleware:
-    """Send a policy with every answer.
+    """Send a Content-Security-Policy with every answer.
 
     Source: https://developer.mozilla.org/en-US/docs/Web/HTTP/CSP
     """

@@ -1,4 +1,4 @@
-"""Pages for supervisors, and for whoever looks up what a problem means."""
+"""Addresses for supervisors, Prometheus and the proxy, and the page of the problems' codes."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -11,12 +11,13 @@ from web.ops.figures import REGISTRY
 from web.ops.health import NOT_READY, OK, readiness
 from web.problems.catalogue import MEANINGS, title
 from web.problems.exceptions import ServiceUnavailable
+from web.problems.handlers import log_refused
 
 # The permission that each of the operators' pages behind the proxy asks for.
 DOORS = {
     "flower": "messaging.change_worker",  # it can revoke tasks and end workers
-    "rabbitmq": "messaging.view_outboxmessage",  # it asks for a password of its own, too
-    "mails": "mail.change_email",  # what is in a mail is otherwise shown to nobody
+    "rabbitmq": "messaging.view_outboxmessage",  # it also asks for a password of its own
+    "mails": "mail.change_email",  # the only page that shows the contents of mails
 }
 
 
@@ -24,7 +25,7 @@ DOORS = {
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Tell that the process answers. It asks nobody else: restarting web heals no database."""
+    """Say that the process answers. Nothing else is asked: restarting web mends no database."""
     return JsonResponse({"status": OK})
 
 
@@ -32,7 +33,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Tell whether requests may be sent here, and what is missing if not."""
+    """Say whether requests may be sent here, and otherwise what is missing."""
     found = readiness()
     if found["status"] != NOT_READY:
         return JsonResponse(found)
@@ -45,14 +46,14 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Tell Prometheus how much there is of what. The proxy lets nobody from outside see it."""
+    """Give Prometheus the gauges of ``figures``. The proxy lets nobody outside ask for them."""
     return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
 @csrf_exempt
 @require_safe
 def problem_types(request: HttpRequest) -> HttpResponse:
-    """Explain the codes of problems; their types point here."""
+    """Explain the codes of problems. The ``type`` of a problem points here."""
     problems = [(code, title(code), meaning) for code, meaning in sorted(MEANINGS.items())]
     return render(request, "ops/problems.html", {"problems": problems})
 
@@ -61,9 +62,9 @@ def problem_types(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def door(request: HttpRequest, page: str) -> HttpResponse:
-    """Tell a reverse proxy whether the session is that of somebody who may see operators' pages.
+    """Tell a reverse proxy whether the session's user may see one of the operators' pages.
 
-    204 if so, 403 if not, 401 without a session. Made for nginx's ``auth_request``
+    Answers 204 if so, 403 if not, and 401 without a session. Made for nginx's ``auth_request``
     (https://nginx.org/en/docs/http/ngx_http_auth_request_module.html).
 
     Args:
@@ -73,5 +74,7 @@ def door(request: HttpRequest, page: str) -> HttpResponse:
     user = request.user
     if not user.is_authenticated:
         return HttpResponse(status=401)
-    admitted = user.is_staff and page in DOORS and user.has_perm(DOORS[page])
-    return HttpResponse(status=204 if admitted else 403)
+    if user.is_staff and page in DOORS and user.has_perm(DOORS[page]):
+        return HttpResponse(status=204)
+    log_refused(request)
+    return HttpResponse(status=403)

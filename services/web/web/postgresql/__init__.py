@@ -1,1 +1,1 @@
-"""Django's backend for PostgreSQL, made to bear a database that is away, silent or full."""
+"""Django's backend for PostgreSQL, which copes with a database that is away, silent or full."""

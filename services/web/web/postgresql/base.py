@@ -1,4 +1,4 @@
-"""Where Django looks for a backend: its own, with another way to get a connection."""
+"""The module in which Django looks for a backend: its own, with another way to connect."""
 
 import time
 from contextlib import suppress
@@ -10,13 +10,13 @@ from psycopg_pool import PoolTimeout
 
 from web.postgresql.outage import outage
 
-LONGEST_WAIT = 10.0  # seconds for a connection, if all are in use: a rush is over by then
+LONGEST_WAIT = 10.0  # seconds to wait for a connection while all are in use
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """Takes connections from the pool, but fails at once while the database is known to be away.
 
-    Otherwise every request would wait in vain, and soon no thread would be left for any other.
+    Otherwise each request would wait in vain, and soon all threads would be waiting.
     """
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
@@ -27,7 +27,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise psycopg.OperationalError("the database was away a moment ago")
         deadline = time.monotonic() + LONGEST_WAIT
         while True:
-            with suppress(PoolTimeout):  # after a short while, to see what is known by now
+            with suppress(PoolTimeout):  # a short one, so that a known outage is noticed
                 connection = super().get_new_connection(conn_params)
                 if connection.answers():
                     return connection
@@ -36,7 +36,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise psycopg.OperationalError("there is no connection to the database")
 
     def _renew(self, broken: Any) -> None:
-        # What ended one connection, such as a restart, has ended them all. psycopg_pool would find
-        # out one by one, with growing pauses, and a request would run out of time meanwhile.
+        # A restart of the server ends all connections. The pool would find out one by one, with
+        # growing pauses. Meanwhile the request would run out of time.
         self.pool.putconn(broken)
         self.pool.drain()

@@ -1,6 +1,8 @@
-"""A connection that does not wait for ever, and says alike of all troubles that they will pass."""
+"""A connection that limits its waiting, and reports each passing fault as OperationalError."""
 
+import select
 import time
+from math import inf
 from typing import Any, Self
 
 import psycopg
@@ -11,33 +13,35 @@ from psycopg_pool import ConnectionPool
 from web.postgresql.outage import outage
 
 CHECK = 3.0  # seconds for a sign of life
-MARGIN = 2.0  # seconds: the server, if it is alive, is the first to give up on a statement
-# Whoever reads may go on, but nothing can be stored: for instance on a replica, in a failover.
-# Or it has ended a transaction that stood still, which an operator may have told it to do.
-# PostgreSQL counts these among the errors that only a wrong program sees.
+RECENT = 1.0  # seconds after which one is wanted
+MARGIN = 2.0  # seconds after statement_timeout: a living server is the first to give up
+# The server is read-only, for instance a replica in a failover. Or it has ended a transaction that
+# stood still, as an operator may have set it up to do. In both cases psycopg raises InternalError,
+# as for a fault of the program.
 PASSING = (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout)
 
 
 class NoAnswerError(psycopg.OperationalError):
-    """The server was silent for longer than it may take for anything."""
+    """The server was silent for longer than any statement may take."""
 
 
 class PassingError(psycopg.OperationalError):
-    """What the server says in ``PASSING``, in its words."""
+    """An error of ``PASSING``, in the server's words."""
 
 
 class PatientConnection(psycopg.Connection[Any]):
     """Gives up a server that is silent, and keeps ``outage`` up to date.
 
-    A frozen server, or one behind a network that drops packets, never answers, and neither libpq
-    nor ``statement_timeout``, which is the server's own, ever ends the wait for it.
+    A frozen server, or one behind a network that drops packets, never answers. The library libpq
+    would wait for ever. ``statement_timeout`` does not help: the server itself has to enforce it.
     """
 
     _limit: float | None = None
+    _answered_at = -inf  # by time.monotonic()
 
     @classmethod
     def connect(cls, conninfo: str = "", **parameters: Any) -> Self:
-        """Connect, and remember how that went."""
+        """Connect, and note in ``outage`` whether that worked."""
         try:
             opened = super().connect(conninfo, **parameters)
         except psycopg.OperationalError:
@@ -49,10 +53,10 @@ class PatientConnection(psycopg.Connection[Any]):
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for one answer; psycopg calls this for each statement.
 
-        Raises NoAnswerError, after which the connection is closed: an answer that came late would
-        be taken for that to the next statement. Raises PassingError too.
+        Raises PassingError, and NoAnswerError if none comes in time. The connection is closed then:
+        a late answer would be taken for that to the next statement.
         """
-        if timeout is not None:  # that of notifies(), whose silence means nothing
+        if timeout is not None:  # a call of notifies(), where silence is normal
             return super().wait(gen, interval, timeout)
         limit = self._limit or settings.DATABASE_STATEMENT_TIMEOUT + MARGIN
         began = time.monotonic()
@@ -67,10 +71,16 @@ class PatientConnection(psycopg.Connection[Any]):
             outage.begin()
             raise NoAnswerError(f"no answer from the database for {limit:.0f} s") from error
         outage.end()
+        self._answered_at = time.monotonic()
         return answer
 
     def answers(self) -> bool:
-        """Whether the server is there, after at most ``CHECK`` seconds."""
+        """Whether the server answers within ``CHECK`` seconds, or has answered a moment ago.
+
+        A server that ends, or ends the connection, says so: then there is something to read.
+        """
+        if time.monotonic() - self._answered_at < RECENT and not self._has_word():
+            return True
         self._limit = CHECK
         try:
             ConnectionPool.check_connection(self)
@@ -79,3 +89,8 @@ class PatientConnection(psycopg.Connection[Any]):
         finally:
             self._limit = None
         return True
+
+    def _has_word(self) -> bool:
+        poller = select.poll()
+        poller.register(self.pgconn.socket, select.POLLIN)
+        return bool(poller.poll(0))

@@ -23,5 +23,5 @@ class ExactJSONField(models.JSONField):
         return None if value is None else Json(value)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        """Take what psycopg has decoded."""
+        """Return the value as psycopg has decoded it."""
         return value

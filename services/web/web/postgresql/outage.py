@@ -1,4 +1,4 @@
-"""What this process knows of the database: whether it is away, and who may look again."""
+"""This process's knowledge of the database: whether it is away, and who may try it again."""
 
 import threading
 import time
@@ -7,9 +7,9 @@ PAUSE = 1.0  # seconds between two looks at a database that was away
 
 
 class Outage:
-    """Known from the first failure on, until anything succeeds.
+    """An outage of the database, known from the first failure until any call succeeds.
 
-    While it lasts, one caller a second may try the database; all others are spared the waiting.
+    While it lasts, one caller a second may try the database; all others fail at once.
     Source: https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker
     """
 

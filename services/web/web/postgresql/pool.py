@@ -1,4 +1,4 @@
-"""The pool of connections, as those see it who need none for a while."""
+"""Giving a connection back to the pool while none is needed."""
 
 from django.db import connection
 

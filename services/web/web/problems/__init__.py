@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457), in one shape everywhere.
+"""Errors of the API as problem details (RFC 9457), always in the same form.
 
 Source: https://www.rfc-editor.org/rfc/rfc9457
 """

@@ -1,4 +1,4 @@
-"""What the codes of problems mean, for the page that their types point to."""
+"""The meanings of the problems' codes, for the page that their types point to."""
 
 MEANINGS = {
     "authentication_failed": "The token in the Authorization header does not identify anybody.",

@@ -1,4 +1,4 @@
-"""The document that describes a problem."""
+"""From an error to the JSON document of its problem (RFC 9457)."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -13,11 +13,11 @@ from web.problems.catalogue import MEANINGS, title
 
 MEDIA_TYPE = "application/problem+json"
 INVALID = "invalid"
-MOST_ERRORS = 21  # entries of ``errors``: twenty, and one that may say that there are more
+MOST_ERRORS = 21  # entries of ``errors``: twenty, and perhaps one that says there are more
 
 
 def describe(error: APIException, path: str) -> dict[str, Any]:
-    """Describe an error that happened to the request for ``path``."""
+    """Return the members of the document for an error in the request for ``path``."""
     invalid = isinstance(error, ValidationError)
     errors = list(islice(_fields(error.get_full_details()), MOST_ERRORS)) if invalid else []
     detail, code = _summary(error, errors)
@@ -37,7 +37,7 @@ def _summary(error: APIException, errors: list[dict[str, str]]) -> tuple[str, st
     if errors:
         first = errors[0]
         return f"{first['field']}: {first['detail']}".removeprefix(": "), INVALID
-    # simplejwt's errors hold a dictionary with a detail, which names no way out, and a code.
+    # simplejwt's errors hold a dictionary of code and detail. MEANINGS also names a way out.
     detail: Any = error.detail
     if isinstance(detail, dict):
         code = str(detail["code"])

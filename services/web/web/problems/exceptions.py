@@ -1,4 +1,4 @@
-"""Errors for which DRF has no class; each takes ``(detail, code)`` like DRF's own."""
+"""Errors for which DRF has no class. Each takes ``(detail, code)`` like DRF's own."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from rest_framework import exceptions, status
 
 
 class Conflict(exceptions.APIException):
-    """The request is right, but not in the state that the resource is in."""
+    """The request is right, but the state of the resource does not allow it."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
@@ -38,7 +38,7 @@ class LengthRequired(exceptions.APIException):
 
 
 class UnsupportedMediaType(exceptions.APIException):
-    """The body is in a charset or encoding that is not taken."""
+    """The body is in a charset or encoding that is not accepted."""
 
     status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
     default_code = "unsupported_media_type"
@@ -56,9 +56,9 @@ class Temporary(exceptions.APIException):
 
 
 class TooManyRequests(Temporary):
-    """The client has asked for as much as it may, for now.
+    """The client has reached a limit, for now.
 
-    DRF's Throttled would add when the next request is expected to succeed, which nobody knows here.
+    DRF's Throttled would add when the next request is going to succeed. Here nobody knows that.
     """
 
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
@@ -75,7 +75,7 @@ class ServiceUnavailable(Temporary):
 
 
 class InternalError(exceptions.APIException):
-    """Our fault. What it was stands in the log, under the id of the request."""
+    """An error of the server. The log tells more, under the id of the request."""
 
     default_code = "internal_error"
     default_detail = "Something went wrong on our side. The request's id helps us to find out what."

@@ -1,4 +1,4 @@
-"""From an exception to an answer: in DRF's views, in Django's, and where neither is reached."""
+"""From an exception to an answer: in DRF's views, in Django's, and outside of both."""
 
 import sys
 from typing import Any
@@ -12,27 +12,31 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from web.clients import client_network
 from web.problems.document import MEDIA_TYPE, describe
 from web.problems.exceptions import InternalError, ServiceUnavailable
 
 log = structlog.get_logger("web.problems")
-# The database is away, overloaded, or gave up on a statement: none of them is the request's fault.
+security_log = structlog.get_logger("web.security")
+# The database is away, overloaded, or gave up on a statement: never the request's fault.
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer for DRF's views; None leaves the error to Django, whose handler500 then answers."""
+    """Answer for DRF's views. None leaves the error to Django, which then calls ``handler500``."""
     known = _as_api_exception(error)
     response = drf_exception_handler(known, context) if known else None
     if response is None or known is None:
         return None
+    if isinstance(known, exceptions.PermissionDenied):
+        log_refused(context["request"])
     response.data = describe(known, context["request"].path)
     response.content_type = MEDIA_TYPE
     return response
 
 
 def answer(error: exceptions.APIException, request: HttpRequest) -> HttpResponse:
-    """Answer outside of DRF, as JSON."""
+    """Answer outside of DRF: the problem as JSON, with Retry-After if the error has a wait."""
     response = JsonResponse(
         describe(error, request.path), status=error.status_code, content_type=MEDIA_TYPE
     )
@@ -42,7 +46,7 @@ def answer(error: exceptions.APIException, request: HttpRequest) -> HttpResponse
 
 
 def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Answer while the database is away."""
+    """Answer 503 while the database is away: to programs as a problem, to people as text."""
     _log_unavailable(error)
     if not is_api(request):
         sorry = "The database is not available at the moment. Please try again."
@@ -64,6 +68,7 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request without permission."""
+    log_refused(request)
     if not is_api(request):
         return defaults.permission_denied(request, exception)
     return answer(exceptions.PermissionDenied(), request)
@@ -77,7 +82,7 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """Answer after an error that nobody foresaw; Django has logged it."""
+    """Answer after an unexpected error, which Django has logged."""
     error = sys.exc_info()[1]
     if isinstance(error, DATABASE_ERRORS):
         return unavailable(request, error)
@@ -86,8 +91,16 @@ def handler500(request: HttpRequest) -> HttpResponse:
     return answer(InternalError(), request)
 
 
+def log_refused(request: Any) -> None:
+    """Log a signed-in user's request that was refused for want of a permission."""
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        network = client_network(request)
+        security_log.warning("refused", user=str(user.pk), path=request.path, network=network)
+
+
 def is_api(request: HttpRequest) -> bool:
-    """Whether a program asks, rather than a person with a browser."""
+    """Whether the address is for programs, not for people with a browser."""
     return request.path.startswith("/api/") and request.path != "/api/docs/"
 
 

@@ -1,4 +1,4 @@
-"""What has to be answered before a view is reached, or when it fails outside of DRF."""
+"""Answers to requests that must not reach a view, or whose view fails outside of DRF."""
 
 import re
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from web.problems.exceptions import ContentTooLarge, LengthRequired, Unsupported
 from web.problems.handlers import DATABASE_ERRORS, answer, handler400, unavailable
 
 log = structlog.get_logger("web.problems")
-# Where anybody may send something, without a token or a session.
+# Addresses to which anybody may send a body, without a token or a session.
 PUBLIC = ("/api/v1/users", "/api/v1/auth/", "/verify", "/admin/login/")
 LARGEST_PUBLIC_BODY = 16 * 1024  # bytes
-PRIVATE = "/api/v1/"  # answers hold tokens, or what belongs to somebody
+PRIVATE = "/api/v1/"  # answers hold tokens, or a user's data
 MEDIA_TYPE = re.compile(r"\s*[\w!#$&^.+*-]+/[\w!#$&^.+*-]+\s*(;.*)?", re.ASCII | re.DOTALL)
 CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 
 class ProblemMiddleware:
-    """Reads bodies, or refuses to, before anything else, and answers for an absent database.
+    """Reads or refuses each body before a view is called, and answers for an absent database.
 
-    What is refused: a body that is too large, of a length unknown, or in another charset.
+    Refused are bodies that are too large, of unknown length, compressed, or not in UTF-8.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -32,14 +32,15 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Handle one request."""
-        # Python has codecs that take minutes, and some that are none of text.
+        # Django decodes forms by the charset that a client names. Some of Python's codecs take
+        # minutes, and some do not decode text.
         media_type = request.headers.get("Content-Type") or "text/plain"
         charset = (request.content_params or {}).get("charset", "utf-8").lower()
         encoding = request.headers.get("Content-Encoding", "identity").lower()
         known = charset in CHARSETS and encoding == "identity"
         if not (known and MEDIA_TYPE.fullmatch(media_type)):
             return answer(UnsupportedMediaType(), request)
-        # Django does not see a body in chunks, so that it would be taken for an empty one.
+        # Django would take a body in chunks for an empty one.
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             return answer(LengthRequired(), request)
         # DRF reads JSON past Django's own check of this limit.
@@ -49,20 +50,21 @@ class ProblemMiddleware:
         if _length(request) > limit:
             return answer(ContentTooLarge(f"A body may have up to {limit:,} bytes here."), request)
         try:
-            _ = request.body  # all of it, before anything takes a connection to the database
+            _ = request.body  # all of it, before a connection to the database is taken
         except UnreadablePostError as error:
             return handler400(request, error)
         response = self._get_response(request)
-        give_back()  # however slowly the client takes the answer
+        give_back()  # now, for the client may be slow to take the answer
         if request.path.startswith(PRIVATE):
             response.setdefault("Cache-Control", "no-store")
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Answer for a view that could not reach the database, or that was asked for too much."""
+        """Answer for a view that failed in the database: 503 if it is away, 400 for a bad value."""
         if isinstance(error, DATABASE_ERRORS):
             return unavailable(request, error)
-        if request.method in ("GET", "HEAD") and isinstance(error, _out_of_range(request)):
+        # For instance a NUL, which Python takes as a character and PostgreSQL does not.
+        if request.method in ("GET", "HEAD") and isinstance(error, DataError):
             log.warning("refused for a value in the address", exc_info=error)
             return handler400(request, error)
         return None
@@ -73,12 +75,3 @@ def _length(request: HttpRequest) -> int:
         return int(request.headers.get("Content-Length") or 0)
     except ValueError:
         return 0
-
-
-def _out_of_range(request: HttpRequest) -> tuple[type[Exception], ...]:
-    """What a value in an address causes that is one to Python but not to PostgreSQL, such as a NUL.
-
-    The admin looks up whatever its address says: there the year 0 fails on the way to the database.
-    """
-    in_admin = request.path.startswith("/admin/")
-    return (DataError, ValueError, OverflowError) if in_admin else (DataError,)

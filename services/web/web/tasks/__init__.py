@@ -1,1 +1,1 @@
-"""Celery's API over the outbox: web's own tasks, and those of the contracts; one row each."""
+"""Celery's API over the outbox, for web's own tasks and those of the contracts."""

@@ -15,7 +15,7 @@ from web.tasks.models import PeriodicTask, Task
 
 @admin.register(Task)
 class PlainTaskAdmin(TaskAdmin):
-    """All tasks, with as much of their arguments as the contract shows."""
+    """The tasks, with the arguments that may be shown."""
 
     list_display = ["id", "name", "owner", "state", "attempt", "worker", "created_at",
                     "finished_at"]  # fmt: skip
@@ -27,20 +27,20 @@ class PlainTaskAdmin(TaskAdmin):
 
     @admin.display(description="arguments")
     def shown_arguments(self, task: Task) -> str:
-        """Hide what Flower may not show either."""
+        """Show the arguments as Flower does."""
         return str(StoredMessage.of(task.message).headers["kwargsrepr"]) if task.message else "…"
 
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(ReadOnlyAdmin):
-    """What is done again and again: to be paused, resumed and started by hand."""
+    """Periodic tasks, which an operator may pause, resume and run now."""
 
     list_display = ["name", "schedule", "next_due", "last_due", "last_task", "paused"]
     actions = ["run_now", "pause", "resume"]
 
     @admin.display(description="schedule")
     def schedule(self, row: PeriodicTask) -> str:
-        """Show what the code declares."""
+        """Show the schedule that the code declares."""
         entry = periodic.entries().get(row.name)
         return f"{entry.cron.expression} {entry.cron.zone}" if entry else "not declared any more"
 
@@ -52,22 +52,22 @@ class PeriodicTaskAdmin(ReadOnlyAdmin):
         return f"{due:%Y-%m-%d %H:%M}" if due else "never"
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may: the permission to change periodic tasks."""
+        """Whether the user may run, pause and resume: has the permission to change them."""
         return request.user.has_perm("tasks.change_periodictask")
 
     @admin.action(description="Run the selected now", permissions=["manage"])
     def run_now(self, request: HttpRequest, rows: QuerySet[PeriodicTask]) -> None:
-        """Run them once, aside from their schedules."""
+        """Run them once, independently of their schedules."""
         self._each(request, rows, periodic.run_now, "was sent")
 
     @admin.action(description="Pause the selected", permissions=["manage"])
     def pause(self, request: HttpRequest, rows: QuerySet[PeriodicTask]) -> None:
-        """Let no time of theirs count from now on."""
+        """Skip their due times from now on."""
         self._each(request, rows, periodic.pause, "is paused")
 
     @admin.action(description="Resume the selected", permissions=["manage"])
     def resume(self, request: HttpRequest, rows: QuerySet[PeriodicTask]) -> None:
-        """Let their times count again."""
+        """Let their due times count again, from now on."""
         self._each(request, rows, periodic.resume, "goes on")
 
     def _each(

@@ -1,4 +1,4 @@
-"""Web's Celery application, which stores in the outbox whatever is sent with it.
+"""Web's Celery application, which stores each task sent with it in the outbox.
 
 ``@shared_task``, ``delay()``, ``apply_async()``, signatures, chains, groups and chords are Celery's
 own: all of them end in ``send_task``. See docs/adding-a-task.md.
@@ -21,30 +21,30 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 
 from contracts import topology
-from contracts.pauses import Pauses
-from contracts.settings import Environment
 from contracts.tasks import TASKS, TaskContract
-from contracts.worker import WorkerSettings, create_app
-from web.messaging.lifecycle import is_outage
+from runtime.backoff import Pauses
+from runtime.environment import Environment
+from web.messaging.processes.lifecycle import is_outage
 from web.tasks import storing
 from web.tasks.capture import Capture, RefusedError, routing_key_of
 from web.tasks.events import Again
 from web.tasks.execution import WebTask
 from web.tasks.models import SERVICE
+from worker.app import WorkerSettings, create_app
 
-LONGEST_PAUSE = 5.0  # seconds between two attempts of a worker to store what follows
+LONGEST_PAUSE = 5.0  # seconds between two attempts of a worker to store the next tasks
 CONCURRENCY = 2
 HIDDEN = "…"
 
 
-_Celery: Any = Celery  # the stubs do not know the half of it
+_Celery: Any = Celery  # the stubs lack half of it
 
 
 class PatientAMQP(AMQP):
-    """Sends what follows a run for as long as it takes.
+    """Stores a task again and again for as long as the database is away.
 
-    Celery would take a callback that cannot be stored for a failure of the run, which has ended
-    well. Inside of a transaction nothing can be tried again.
+    Otherwise Celery would report a run that has ended well as failed, because its callback could
+    not be stored. Inside of a transaction nothing can be tried again.
     """
 
     def _retry_publish(self, publish: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -60,15 +60,15 @@ class PatientAMQP(AMQP):
 
 
 class OutboxCelery(_Celery):
-    """Publishes nothing: takes messages down, and stores them with their rows."""
+    """A Celery application that stores messages with their rows instead of publishing them."""
 
     is_worker = False
 
     @contextmanager
     def producer_or_acquire(self, producer: Any = None) -> Iterator[Any]:
-        """Hand out what takes messages down; a group asks for one around all of its tasks.
+        """Yield a Capture in place of a producer.
 
-        They are stored together or not at all.
+        A group asks for one around all of its tasks: they are stored together or not at all.
         """
         if producer or self.conf.task_always_eager:
             yield producer or Capture()
@@ -89,17 +89,17 @@ class OutboxCelery(_Celery):
     ) -> Any:
         """Store a task, in the caller's transaction or in one of its own.
 
-        Of Celery's options ``producer``, ``connection`` and ``retry`` have no meaning here: nothing
-        waits for the broker. ``countdown`` and ``eta`` are the outbox's to keep. ``owner`` is the
-        user for whom it is done.
+        Celery's options ``producer``, ``connection`` and ``retry`` have no effect here: nothing
+        waits for the broker. The outbox keeps to ``countdown`` and ``eta``. ``owner`` is the user
+        for whom the task is done.
 
-        Raises RefusedError for what Warren's tasks do not have, and MalformedMessageError for
-        arguments against the contract of another service's task.
+        Raises RefusedError for options that Warren's tasks do not have. Raises
+        MalformedMessageError for arguments that break the contract of another service's task.
         """
         task_id = _checked(task_id) if task_id else uuid()
         if contract := TASKS.get(name):
             args, kwargs = (), _payload(contract, task_id, args, kwargs)
-            options.pop("shadow", None)  # by which Flower names it, the contract says
+            options.pop("shadow", None)  # its name in Flower, which the contract decides
         # Celery would report no state of an ignored run, not even that it is to be retried.
         ignored = bool(options.pop("ignore_result", False))
         owner, _ = options.pop("owner", None), options.pop("connection", None)
@@ -126,10 +126,9 @@ class OutboxCelery(_Celery):
         return result
 
     def _keep(self, capture: Capture, *, due: datetime | timedelta | None, **options: Any) -> None:
-        """Store a message; of a retry, give it to the run, which sends it home with its state.
+        """Store a message. That of a retry goes to the run, which sends it to web with its state.
 
-        What the run stored itself would be undone by the very exception that asks for the retry, if
-        that is raised inside of a transaction.
+        If the run stored it inside of its own transaction, the exception Retry would roll it back.
         """
         message, parent = capture.message(), self.current_worker_task
         request = parent.request if parent else None
@@ -154,7 +153,7 @@ class OutboxCelery(_Celery):
     def _shown(
         self, name: str, args: Any, kwargs: Any, options: Mapping[str, Any]
     ) -> dict[str, str]:
-        """Describe a call for Flower and logs: the arguments that the task shows."""
+        """Describe a call for Flower and logs, by the arguments that the task shows."""
         described = {"argsrepr": "()", "kwargsrepr": self._described(name, args, kwargs)}
         if (contract := TASKS.get(name)) and (shadow := contract.shadow(kwargs)):
             described["shadow"] = shadow
@@ -167,13 +166,13 @@ class OutboxCelery(_Celery):
         shown = getattr(task, "shown", ())
         try:
             bound = inspect.signature(task.run).bind_partial(*(args or ()), **(kwargs or {}))
-        except (TypeError, ValueError, AttributeError):  # of a task that this process has not
+        except (TypeError, ValueError, AttributeError):  # a task that this process lacks
             return HIDDEN
         arguments = {key: value for key, value in bound.arguments.items() if key != "self"}
         return repr({key: arguments[key] if key in shown else HIDDEN for key in arguments})[:1024]
 
     def register_task(self, task: Any, **options: Any) -> Any:
-        """Register a task that is a class. Raises ImproperlyConfigured if it is not of ours."""
+        """Register a task that is a class. Raises ImproperlyConfigured if it is no WebTask."""
         if not isinstance(task, WebTask):
             raise ImproperlyConfigured(f"{task!r}: derive it from web.tasks.execution.WebTask")
         return super().register_task(task, **options)
@@ -181,7 +180,8 @@ class OutboxCelery(_Celery):
     def _task_from_fun(self, fun: Any, name: str | None = None, **options: Any) -> Any:
         """Register a task.
 
-        Raises ImproperlyConfigured for a name that is taken, and for options that would lose it.
+        Raises ImproperlyConfigured for a name that is taken, and for options by which a task could
+        get lost or be hidden.
         """
         name = name or self.gen_task_name(fun.__name__, fun.__module__)
         if name in TASKS or name == SERVICE:
@@ -211,7 +211,7 @@ def _payload(contract: TaskContract[Any], task_id: str, args: Any, kwargs: Any) 
 
 
 def _checked(task_id: str) -> str:
-    """Return the id. Raises RefusedError for what is no UUID."""
+    """Return the id. Raises RefusedError if it is not a valid UUID."""
     try:
         return str(UUID(str(task_id)))
     except ValueError:
@@ -219,7 +219,7 @@ def _checked(task_id: str) -> str:
 
 
 def _both_limits(options: Mapping[str, Any]) -> dict[str, float]:
-    """Add the limit that a task does not set to the one that it does: the default may not fit."""
+    """Derive a missing time limit from the one that a task sets: the default may not fit."""
     soft, hard = (options.get(name) for name in ("soft_time_limit", "time_limit"))
     grace = settings.TASK_TIME_LIMIT - settings.TASK_SOFT_TIME_LIMIT
     if soft and not hard:
@@ -228,7 +228,7 @@ def _both_limits(options: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _with_ours(base: Any) -> Any:
-    """Give a task's own class what every task of web's has."""
+    """Make a WebTask of a task's own base class."""
     if base is None or issubclass(base, WebTask):
         return base
     return type(base.__name__, (base, WebTask), {"abstract": True, "__module__": base.__module__})
@@ -239,7 +239,7 @@ def _place(function: Any) -> str:
 
 
 def _with_ids(link: Any) -> list[Any]:
-    """Give callbacks their ids now: a run that is repeated then sends the same ones again."""
+    """Give callbacks their ids now, so that a repeated run sends the same tasks again."""
     signatures: list[Any] = [maybe_signature(each) for each in maybe_list(link) or ()]
     callbacks = [signature.clone() for signature in signatures]
     for callback in callbacks:
@@ -257,15 +257,16 @@ def _make(name: str) -> OutboxCelery:
 app: Any = create_app(
     SERVICE,
     WorkerSettings.read(Environment(), concurrency=CONCURRENCY),
+    pool="prefork",
     make=_make,
     result_backend="web.tasks.backend:TaskBackend",
     task_default_routing_key=f"{topology.WEB_TASKS}.unnamed",
-    task_send_sent_event=True,  # taken down, and sent by the relay after the confirm
-    # No run may outlast the time for which the broker leaves a message with its worker.
+    task_send_sent_event=True,  # stored, and sent by the relay after the confirm
+    # No run may outlast RabbitMQ's consumer_timeout, after which a message is delivered again.
     task_soft_time_limit=settings.TASK_SOFT_TIME_LIMIT,
     task_time_limit=settings.TASK_TIME_LIMIT,
     worker_max_tasks_per_child=settings.TASK_RUNS_PER_PROCESS,  # libraries leak
-    timezone=settings.TIME_ZONE,  # of an eta that has none
+    timezone=settings.TIME_ZONE,  # of an eta without a time zone
 )
-# Threads other than the one that made it see the default only.
+# In other threads than this one, Celery finds only the default application.
 app.set_default()

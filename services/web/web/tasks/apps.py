@@ -10,8 +10,8 @@ class TasksConfig(AppConfig):
     label = "tasks"
 
     def ready(self) -> None:
-        """Find all ``tasks.py``, and take the results of what no other app asks for."""
-        from web.tasks import django_backend, results  # noqa: F401 -- its task is for all workers
+        """Import all ``tasks.py``, and track the contracts' tasks that no other app tracks."""
+        from web.tasks import django_backend, results  # noqa: F401 -- registers a task
         from web.tasks.application import app
         from web.tracking import registry
 

@@ -1,4 +1,4 @@
-"""Celery's result backend: states go home as messages, and are read from web's rows."""
+"""Celery's result backend: workers send states as messages, and web reads them from rows."""
 
 import time
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from celery.exceptions import TimeoutError as NotReadyError
 from celery.result import result_from_tuple
 from kombu.utils.json import dumps, loads
 
-from contracts.backend import ResultPublisher, task_error, task_event
-from contracts.results import TaskError, TaskState
-from web.messaging.storable import storable_text
+from contracts.events import TaskError, TaskState
+from runtime.text import storable_text
 from web.postgresql.pool import give_back
 from web.tasks.capture import encoded
 from web.tasks.events import WebTaskEvent
 from web.tasks.models import Task, TaskGroup
 from web.tracking.rules import PHASES
 from web.tracking.waiting import RECHECK, watch
+from worker.backend import ResultPublisher, task_error, task_event
 
 CELERYS = {
     Task.State.RUNNING: states.STARTED,
@@ -31,20 +31,20 @@ CELERYS = {
     Task.State.FAILED: states.FAILURE,
     Task.State.CANCELLED: states.REVOKED,
 }
-# States that a run ends with or that Celery itself reports; all others a run says of itself.
+# States that Celery reports. Any other is one that a run has set with ``update_state``.
 PUBLISHED = frozenset(TaskState) - {TaskState.PROGRESS}
 LONGEST_NAME = 200  # characters
 LONGEST_TRACEBACK = 10_000  # characters, of its end
 
 
-_Backend: Any = BaseBackend  # the stubs know a part of it
+_Backend: Any = BaseBackend  # the stubs know only a part of it
 
 
 class TaskBackend(ResultPublisher, _Backend):
-    """Workers publish states, and whoever asks reads the rows that the collector keeps.
+    """Workers publish states; readers query the rows that the collector keeps.
 
-    ``as_uri()`` is ``rpc://``, because Celery 5.7 asks for that very string before it would query
-    the backend for results.
+    ``as_uri()`` returns ``rpc://``. With any other URI, a worker of Celery 5.7 would query the
+    backend whether a success was stored.
     """
 
     def as_uri(self, include_password: bool = True) -> str:
@@ -52,10 +52,10 @@ class TaskBackend(ResultPublisher, _Backend):
         return "rpc://"
 
     def get_state(self, task_id: str) -> str:
-        """Return the state; in a worker's main process, claim that another has started the task.
+        """Return the state; in a worker's main process always STARTED.
 
-        Each worker asks for it when it hears of a revoked task that it does not have, and would
-        publish REVOKED for one that waits elsewhere.
+        Each worker asks for the state of a revoked task that it is not running. For a task that
+        waits elsewhere it would then publish REVOKED.
         """
         if getattr(self.app, "is_worker", False) and current_process().name == "MainProcess":
             return states.STARTED
@@ -74,14 +74,14 @@ class TaskBackend(ResultPublisher, _Backend):
         **kwargs: Any,
     ) -> Any:
         """Publish one state of a run; returns ``result`` as Celery expects."""
-        event = self._event(task_id, result, state, traceback, request)
+        event = self.event(task_id, result, state, traceback, request=request)
         body = msgspec.json.encode(event)
         publish = self.publish_progress if event.custom_state else self.publish
         publish(body, event.routing_key, correlation_id=task_id)
         return result
 
     def tell_unknown(self, headers: dict[str, Any]) -> None:
-        """Say of a task that this worker has not got it: its code may be older than web's."""
+        """Report a task as failed that this worker does not know: its code may be older."""
         name = storable_text(headers.get("task", ""), LONGEST_NAME)
         known = _uuid(headers.get("id"))
         if known:
@@ -89,9 +89,10 @@ class TaskBackend(ResultPublisher, _Backend):
             request = Context(headers, task=name)
             self.store_result(str(known), NotRegistered(words), states.FAILURE, request=request)
 
-    def _event(
-        self, task_id: str, result: Any, state: str, traceback: Any, request: Any
+    def event(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, *, request: Any
     ) -> WebTaskEvent:
+        """Describe one state of a run."""
         if state not in PUBLISHED:
             progress = {"done": _count_update(request), "total": 0}
             event = task_event(task_id, progress, TaskState.PROGRESS, request)
@@ -99,7 +100,7 @@ class TaskBackend(ResultPublisher, _Backend):
             return WebTaskEvent(**msgspec.structs.asdict(event) | said)
         fields = msgspec.structs.asdict(task_event(task_id, None, state, request))
         if state == states.SUCCESS:
-            # A class of somebody's own may have made another of it.
+            # A base class of the task's own may have replaced the result since it was encoded.
             checked, text = getattr(request, "encoded_result", None) or (None, "")
             fields["result"] = text if text and checked is result else encoded(result)
             fields["children"] = _children(self.current_task_children(request))
@@ -118,7 +119,7 @@ class TaskBackend(ResultPublisher, _Backend):
         }
 
     def _fail_chain(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: what follows a failed task fails with its row."""
+        """Do nothing: the tasks that follow a failed one fail with its row."""
 
     # -- What web reads --
 
@@ -165,8 +166,8 @@ class TaskBackend(ResultPublisher, _Backend):
     ) -> dict[str, Any]:
         """Wait for a task to end.
 
-        Raises celery.exceptions.TimeoutError, and InsideTransactionError: a transaction that waits
-        for what it has sent itself waits for ever.
+        Raises celery.exceptions.TimeoutError. Raises InsideTransactionError in a transaction, which
+        would wait for ever for a task that it has sent itself.
         """
         self._ensure_not_eager()
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -205,10 +206,10 @@ class TaskBackend(ResultPublisher, _Backend):
         TaskGroup.objects.filter(pk=group_id).delete()
 
     def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
-        """Do nothing: the last member of the header is followed by the body (see ``followers``)."""
+        """Do nothing: ``followers`` sends the body after the last member of the header."""
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        """Write down for how many tasks a body waits, in the transaction that stores them."""
+        """Store for how many tasks a body waits, in the transaction that stores them."""
         TaskGroup.objects.update_or_create(pk=group_id, defaults={"chord_size": chord_size})
 
 
@@ -217,7 +218,7 @@ def _children(children: list[Any] | None) -> str | None:
 
 
 def _kombus(value: Any) -> Any:
-    """Turn what PostgreSQL has given back into what it was: times, decimals and UUIDs."""
+    """Turn JSON from PostgreSQL back into kombu's types: times, decimals and UUIDs."""
     return value if isinstance(value, (str, int, float, type(None))) else loads(dumps(value))
 
 
@@ -236,14 +237,14 @@ def _count_update(request: Any) -> int:
 
 
 def _wait_for_row(task_id: str, seconds: float) -> Task | None:
-    """Wait for a task that nobody has sent yet, or whose row is not committed."""
+    """Wait ``seconds``, then look for a task that had no committed row."""
     give_back()
     time.sleep(seconds)
     return _find(task_id)
 
 
 def _find(task_id: str) -> Task | None:
-    """Find a row; what is no UUID is the id of none."""
+    """Find a row; None for an id that is not a valid UUID, too."""
     known = _uuid(task_id)
     return Task.objects.filter(pk=known).defer("message").first() if known else None
 

@@ -1,4 +1,4 @@
-"""Taking a message down where Celery would publish it."""
+"""Capturing a message where Celery would publish it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from contracts import topology
 from contracts.tasks import TASKS
 from web.tasks.messages import StoredMessage
 
-# All else that Celery or a caller puts among the properties means nothing to RabbitMQ, or to us:
-# for instance ``expiration``, with which the broker would drop the task without an answer.
+# Any other property that Celery or a caller sets is dropped. By ``expiration``, for instance, the
+# broker would drop the task without an answer.
 PROPERTIES = ("correlation_id", "priority")
 # A retry copies all headers of its delivery, also those of the relay and of the broker.
 OF_DELIVERY = ("outbox_id", "refusals", "runs")
@@ -29,10 +29,10 @@ class RefusedError(ValueError):
 class Capture:
     """Stands in for kombu's producer, and for the dispatcher of Celery's events.
 
-    Celery does all of its own work with it: routes, options, parents, signals, the message itself.
+    Celery still does all of its own work: routes, options, parents, signals, the message itself.
     """
 
-    serializer = "json"  # asked for where tasks are run eagerly
+    serializer = "json"  # Celery asks for it when it runs tasks eagerly
 
     def __init__(self) -> None:
         self._message: dict[str, Any] = {}
@@ -41,7 +41,7 @@ class Capture:
 
     @property
     def connection(self) -> "Capture":
-        """Be asked for what a connection has."""
+        """Stand in for the producer's connection too."""
         return self
 
     @contextmanager
@@ -49,7 +49,7 @@ class Capture:
         yield
 
     def publish(self, first: Any, *rest: Any, **options: Any) -> None:
-        """Take down a message, or the event that tells Flower of it."""
+        """Capture a message, or the event that tells Flower of it."""
         if first == "task-sent":
             self._sent_event = rest[0]
         else:
@@ -89,7 +89,7 @@ class Capture:
         }
 
     def message(self) -> StoredMessage:
-        """Return what was taken down."""
+        """Return the captured message."""
         return StoredMessage(**self._message, sent_event=self._sent_event)
 
 
@@ -99,7 +99,7 @@ def routing_key_of(task: str) -> str:
 
 
 def encoded(value: Any) -> str:
-    """Encode as Celery does, with its types beyond JSON, but no number that JSON does not have.
+    """Encode as Celery does, with its types beyond JSON, but without NaN and infinities.
 
     Raises kombu's EncodeError.
     """

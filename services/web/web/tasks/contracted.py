@@ -8,9 +8,10 @@ from web.tasks.execution import Contracted
 
 
 def contract_task(contract: TaskContract[Any]) -> Any:
-    """Return the task of a contract: another service runs it, and its result is read as any other.
+    """Return the task of a contract, which another service runs.
 
-    It can be called, waited for, revoked, and put into chains, groups and chords.
+    It can be called, waited for, revoked, and put into chains, groups and chords. Its result is
+    read like that of any other task.
     """
     if contract.name not in app.tasks:
         app.register_task(type(contract.payload.__name__, (Contracted,), {"name": contract.name})())

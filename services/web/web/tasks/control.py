@@ -1,10 +1,10 @@
-"""Commands to the workers, which go out with the outbox: no request waits for the broker."""
+"""Commands to the workers, sent through the outbox: no request waits for the broker."""
 
 from typing import Any
 
 from celery.app.control import Control
 
-from web.messaging import outbox
+from web.messaging.outbox import outbox
 from web.tasks import results, revoking
 from web.tasks.capture import RefusedError
 from web.tasks.storing import together
@@ -29,7 +29,7 @@ class OutboxControl(_Control):
     ) -> None:
         """Store a command, in the caller's transaction or in one of its own.
 
-        Raises RefusedError for one that asks for answers, or for some workers only.
+        Raises RefusedError for a command that asks for answers, or is for some workers only.
         """
         if reply or destination or options.get("pattern") or options.get("matcher"):
             raise RefusedError(

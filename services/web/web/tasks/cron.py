@@ -1,4 +1,4 @@
-"""Due times of a cron expression, by the clock on the wall."""
+"""Due times of a cron expression, by local time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,11 +13,12 @@ LONGEST_LOOK = timedelta(days=8 * 366)  # from one 29 February to the next there
 class Cron:
     """A schedule of five fields, as in crontab(5).
 
-    A fixed hour that comes twice, as summer time ends, counts once; one that never comes, as it
-    begins, counts right after. ``*`` and ``*/2`` hours go by real time. Of two restricted fields
-    for days either is enough.
+    A fixed hour that comes twice, when summer time ends, counts once. One that is skipped, when
+    summer time begins, counts right after the gap. With ``*`` or ``*/2`` as hours, a repeated hour
+    counts twice and a skipped one not at all. If both fields for days are restricted, either is
+    enough.
 
-    Raises ValueError for an expression or a zone that cannot be read, or a day that never comes.
+    Raises ValueError for an unreadable expression or zone, or a day that never comes.
     """
 
     def __init__(self, expression: str, zone: str = "UTC") -> None:
@@ -62,7 +63,7 @@ class Cron:
         return self._has_fixed_hour and any(map(self._matches, self._skipped_before(at)))
 
     def _skipped_before(self, at: datetime) -> list[datetime]:
-        """Minutes that the clock on the wall has left out just before ``at``."""
+        """Return the minutes of local time that were skipped just before ``at``."""
         before = (at - MINUTE).astimezone(self._zone).replace(tzinfo=None)
         wall = at.astimezone(self._zone).replace(tzinfo=None)
         return [before + MINUTE * n for n in range(1, (wall - before) // MINUTE)]

@@ -17,11 +17,11 @@ from django_tasks.base import TaskContext, TaskError, TaskResult, TaskResultStat
 from django_tasks.exceptions import TaskResultDoesNotExist
 from django_tasks.utils import normalize_json
 
-from contracts.backend import attempt
 from web.tasks.messages import StoredMessage
 from web.tasks.models import Task
+from worker.backend import attempt
 
-CALL = "web.call"  # the shared task that runs all of them
+CALL = "web.call"  # the shared task that runs all of Django's tasks
 STATUSES = {
     Task.State.QUEUED: TaskResultStatus.READY,
     Task.State.RUNNING: TaskResultStatus.RUNNING,
@@ -29,14 +29,14 @@ STATUSES = {
     Task.State.FAILED: TaskResultStatus.FAILED,
     Task.State.CANCELLED: TaskResultStatus.FAILED,
 }
-# RabbitMQ's quorum queues know two: https://www.rabbitmq.com/docs/quorum-queues#priorities
+# Quorum queues know two priorities: https://www.rabbitmq.com/docs/quorum-queues#priorities
 HIGH, NORMAL = 5, 0
 shared: Any = shared_task  # the stubs do not know it with these options
 
 
 @shared(name=CALL, bind=True)
 def call(self: Any, path: str, args: list[Any], kwargs: dict[str, Any], alias: str) -> Any:
-    """Run a function that ``@task`` has made a task of."""
+    """Run the function of a Django task, which ``path`` names."""
     task: DjangosTask[Any, Any] = import_string(path)
     backend = task.using(backend=alias).get_backend()
     stored = backend.get_result(self.request.id)
@@ -48,7 +48,7 @@ def call(self: Any, path: str, args: list[Any], kwargs: dict[str, Any], alias: s
 
 
 class OutboxBackend(BaseTaskBackend):
-    """Stores tasks with the caller's transaction; the worker ``tasks`` runs them."""
+    """Stores tasks in the caller's transaction; the worker ``tasks`` runs them."""
 
     supports_defer = True
     supports_async_task = True
@@ -56,7 +56,7 @@ class OutboxBackend(BaseTaskBackend):
     supports_priority = True
 
     def enqueue(self, task: DjangosTask[Any, Any], args: Any, kwargs: Any) -> TaskResult[Any]:
-        """Store a task. Raises django-tasks' InvalidTaskError, and TypeError for no JSON."""
+        """Store a task. Raises InvalidTaskError, and TypeError if the arguments are not JSON."""
         self.validate_task(task)
         sent = call.apply_async(
             (task.module_path, normalize_json(list(args)), normalize_json(kwargs), self.alias),
@@ -89,7 +89,7 @@ class OutboxBackend(BaseTaskBackend):
             errors=_errors(row),
             worker_ids=[row.worker] * row.attempt,
         )
-        object.__setattr__(result, "_return_value", row.result)  # frozen, and not of its __init__
+        object.__setattr__(result, "_return_value", row.result)  # frozen, and not set by __init__
         return result
 
 
@@ -104,7 +104,7 @@ def _errors(row: Task) -> list[TaskError]:
     if row.state not in (Task.State.FAILED, Task.State.CANCELLED):
         return []
     known = row.exception or {
-        # It ended without a run that could have raised anything.
+        # The task ended without an exception of a run.
         "exc_module": "contracts.errors",
         "exc_type": "WarrenError",
     }

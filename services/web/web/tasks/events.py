@@ -1,20 +1,21 @@
-"""What the workers of web's own tasks send home: more than a contract needs, as Celery knows it."""
+"""Events of web's own tasks, with what Celery's API needs beyond a contract's events."""
 
 import json
 from collections import deque
 
 import msgspec
 
-from contracts.results import TaskEvent
+from contracts.events import TaskEvent
 from web.parsing import levels
 from web.tasks.messages import StoredMessage
 from web.tasks.models import SERVICE
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
-    """A retry: the message to be sent, in so many seconds.
+    """A retry: the message to be sent in ``seconds``.
 
-    It travels with the event, for what a run stores in its own transaction goes with that.
+    It travels with the event. If the run stored it itself, a rollback of the run's own transaction
+    would lose it.
     """
 
     message: StoredMessage
@@ -22,10 +23,10 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebTaskEvent(TaskEvent, frozen=True, kw_only=True):
-    """One state of one run of a task of web's.
+    """One state of one run of an own task.
 
-    ``result``, ``children``, ``exception`` and ``meta`` are texts: JSON as kombu makes it, which
-    has a form for times, decimals and UUIDs, and is not decoded on the way to its row.
+    ``result``, ``children``, ``exception`` and ``meta`` are texts of JSON as kombu makes it, with a
+    form for times, decimals and UUIDs. They go into their row as they are.
     """
 
     result: str | None = None
@@ -38,15 +39,15 @@ class WebTaskEvent(TaskEvent, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """One for all of them."""
+        """The one kind of all own tasks."""
         return SERVICE
 
     @property
     def routing_key(self) -> str:
-        """Service, task and state: names of tasks begin with those of apps."""
+        """Service, task and state. Names of own tasks begin with an app, not with the service."""
         return f"{SERVICE}.{super().routing_key}"
 
 
 def check_depth(document: bytes | str) -> None:
-    """Raise RecursionError for JSON that is nested too deeply to be read wherever it is needed."""
+    """Raise RecursionError for JSON that is nested too deeply for any of its readers."""
     deque(levels(json.loads(document)), maxlen=0)

@@ -1,4 +1,4 @@
-"""A task of web's: how it is called, and how a worker runs it."""
+"""Web's own tasks: how they are called, and how a worker runs them."""
 
 import time
 from datetime import UTC, datetime
@@ -11,21 +11,21 @@ from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Ignore, Retry
 from django.conf import settings
 
-from contracts.backend import attempt
 from contracts.errors import PermanentError, result_too_large
-from contracts.execution import AnsweringRequest
 from contracts.headers import TaskBody, TaskHeaders
-from contracts.processes import at_work
-from web.messaging.lifecycle import is_outage
+from web.messaging.processes.lifecycle import is_outage
 from web.tasks.capture import RefusedError, encoded
 from web.tasks.events import check_depth
+from worker.backend import attempt
+from worker.pools.processes import at_work
+from worker.task import AnsweringRequest
 
 log = structlog.get_logger("warren.task")
 QUERY_CANCELED = "57014"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
 class WebTaskHeaders(TaskHeaders, frozen=True):
-    """What OutboxCelery sends: groups and own headers too, but no start in the future."""
+    """Headers as OutboxCelery sends them: with groups and stamps, but no start in the future."""
 
     runs: int = 0
     group: str | None = None  # type: ignore[assignment]  # wider
@@ -35,20 +35,20 @@ class WebTaskHeaders(TaskHeaders, frozen=True):
 
 
 class WebTaskBody(TaskBody, array_like=True, frozen=True):
-    """Arguments, and what follows from the task."""
+    """Arguments, and the signatures of the tasks that follow."""
 
     options: dict[str, Any]
 
 
 class WebRequest(AnsweringRequest):
-    """A message of which an error that the task has foreseen is as good an answer as any."""
+    """A message whose task may answer with an error: one of ``answers`` makes no dead letter."""
 
     headers_type = WebTaskHeaders
     body_type = WebTaskBody
 
     @property
     def answers(self) -> tuple[type[Exception], ...]:
-        """Which errors are final answers: those that the task says it throws."""
+        """Errors that are final answers: PermanentError, and those in the task's ``throws``."""
         return (PermanentError, *self.task.throws)
 
 
@@ -56,9 +56,9 @@ _Task: Any = DjangoTask  # the stubs know another
 
 
 class WebTask(_Task):
-    """The class of every ``@shared_task``: arguments are hidden, unless ``shown`` names them.
+    """The class of every ``@shared_task``. Arguments are hidden, unless ``shown`` names them.
 
-    Its message is stored with the caller's transaction. Time limits hold for the function alone.
+    Its message is stored in the caller's transaction. Time limits hold for the function alone.
     """
 
     abstract = True
@@ -66,7 +66,7 @@ class WebTask(_Task):
     shown: frozenset[str] | tuple[str, ...] = ()  # arguments that Flower and logs may show
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the function: as a plain call, or as the run that this process has in hand."""
+        """Run the function, as a plain call or as the run of a message."""
         request = self.request
         if request.called_directly or getattr(request, "is_at_work", False):
             return super().__call__(*args, **kwargs)
@@ -89,7 +89,8 @@ class WebTask(_Task):
             _log("task to be tried again", started, reason=type(error.exc or error).__name__)
             raise
         except Ignore as error:
-            # Without an answer it would count as lost. One that the run has given itself stays.
+            # Without an answer the task would count as lost. If the run has reported SUCCESS or
+            # FAILURE itself, that outranks REVOKED.
             self.backend.store_result(self.request.id, error, states.REVOKED, request=self.request)
             raise
         except Exception as error:
@@ -102,7 +103,7 @@ class WebTask(_Task):
         return result
 
     def delay_on_commit(self, *args: Any, **kwargs: Any) -> Any:
-        """Do as ``delay``, which belongs to the transaction: after it, a crash could come first."""
+        """Do as ``delay``, in the transaction: a crash after the commit could lose the task."""
         return self.delay(*args, **kwargs)
 
     def apply_async_on_commit(self, *args: Any, **kwargs: Any) -> Any:
@@ -144,16 +145,19 @@ class Contracted(WebTask):
 
 
 def _will_pass(error: Exception) -> bool:
-    """Whether a run has met a database that is away: that is no failure of the task's.
+    """Whether a run has failed only because the database is away.
 
-    A statement that takes too long would do so again.
+    A cancelled statement does not count: it took too long, and would again.
     """
     canceled = getattr(error.__cause__, "sqlstate", None) == QUERY_CANCELED
     return is_outage(error) and not canceled
 
 
 def _checked(result: Any) -> str:
-    """Encode a result. Raises what makes an answer of it that it cannot be stored."""
+    """Encode a result so that it can be stored.
+
+    Raises EncodeError, RecursionError, or PermanentError if it is too large.
+    """
     document = encoded(result)
     if len(document) > settings.JOB_SIZE_LIMIT * 1024:
         raise result_too_large(settings.JOB_SIZE_LIMIT)

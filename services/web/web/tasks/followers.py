@@ -1,7 +1,7 @@
-"""What follows from the end of a task, in the transaction that stores its result.
+"""Sending the tasks that follow another, in the transaction that stores its result.
 
-The body of a chord is sent with the last result of its header, and nobody polls. Of two collectors
-with a last result each, the second one to lock the chord sees both.
+The body of a chord is sent when the last result of its header is stored; nobody polls. If two
+collectors store the last two results, the second one to lock the chord sees both.
 """
 
 from collections import Counter
@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from kombu.utils.json import dumps, loads
 
-from web.messaging import dead_letters
-from web.messaging.lifecycle import is_outage
+from runtime.text import describe
+from web.messaging.processes.lifecycle import is_outage
 from web.postgresql import clock
 from web.tasks.messages import StoredMessage
 from web.tasks.models import SERVICE, Task, TaskGroup
@@ -28,9 +28,9 @@ FAILED = (Task.State.FAILED, Task.State.CANCELLED)
 
 
 def go_on(ended: Sequence[UUID]) -> list[UUID]:
-    """Do what follows from the end of tasks, within their transaction.
+    """Send the tasks that follow ended ones, within the transaction of their results.
 
-    Whatever can begin only after one that has failed fails too, and is returned.
+    Returns the ids of tasks that now fail: they follow a failed one, or cannot be sent.
     """
     concerned = Task.objects.filter(Q(is_followed=True) | Q(group_id__isnull=False), pk__in=ended)
     rows = list(concerned.order_by("pk"))
@@ -50,7 +50,7 @@ def go_on(ended: Sequence[UUID]) -> list[UUID]:
 
 
 def wait_again(replayed: Sequence[UUID]) -> None:
-    """Let what has failed with tasks that are run again wait for them, as it did before."""
+    """Queue again the tasks that failed with the replayed ones: they wait for them as before."""
     rows = Task.objects.filter(pk__in=replayed, is_followed=True)
     ids = [each.id for row in rows for each in following(StoredMessage.of(row.message))]
     failed = Task.objects.filter(
@@ -62,7 +62,7 @@ def wait_again(replayed: Sequence[UUID]) -> None:
 
 
 def _send_following(row: Task) -> list[UUID]:
-    """Send what follows a task whose worker cannot: those of web's own tasks do it themselves."""
+    """Send the tasks that follow a contract's task. (Workers of own tasks do it themselves.)"""
     options = StoredMessage.of(row.message).options
     chain = options.get("chain") or []
     sent: list[tuple[Any, dict[str, Any]]] = [
@@ -77,13 +77,13 @@ def _send_following(row: Task) -> list[UUID]:
 
 
 def _call_back(row: Task) -> None:
-    """Send what was to be called if a task failed (``link_error``), with the id of that task."""
+    """Send the error callbacks (``link_error``) of a failed task, with the id of that task."""
     for signature in StoredMessage.of(row.message).options.get("errbacks") or ():
         _send(signature, str(row.pk), parent_id=str(row.pk))
 
 
 def _send(signature: dict[str, Any], result: Any, **options: Any) -> list[UUID]:
-    """Send a task with the result of the one before; what cannot be sent fails, and is returned."""
+    """Send a task with the result of the one before. If it cannot be sent, fail and return it."""
     try:
         with transaction.atomic():
             following: Any = maybe_signature(signature, app=current_app)
@@ -92,7 +92,7 @@ def _send(signature: dict[str, Any], result: Any, **options: Any) -> list[UUID]:
         if is_outage(error):
             raise
         log.exception("a task cannot be sent after another", task=signature["task"])
-        reason = f"it cannot be sent: {dead_letters.words(error)}"
+        reason = f"it cannot be sent: {describe(error)}"
         return _fail([each.id for each in planned(signature)], _chord_error(reason))
     return []
 
@@ -101,7 +101,7 @@ def _look_at(chord: TaskGroup) -> list[UUID]:
     members = Task.objects.filter(group_id=chord.pk).order_by("group_index")
     states = Counter(members.values_list("state", flat=True).order_by())
     if states[Task.State.SUCCEEDED] != chord.chord_size:
-        return []  # one that has failed may be run again
+        return []  # a failed member may be replayed
     chord.chord_size = None
     chord.save(update_fields=["chord_size"])
     return _send_body(members)
@@ -144,7 +144,7 @@ def _chord_error(reason: str) -> dict[str, Any]:
 
 
 def _fail(ids: Sequence[UUID], values: dict[str, Any]) -> list[UUID]:
-    """Let those fail that nobody has sent, and now nobody will."""
+    """Let tasks fail that were not sent, and now never will be; return their ids."""
     waiting = Task.objects.select_for_update().filter(
         pk__in=ids, message__isnull=True, state=Task.State.QUEUED
     )

@@ -1,7 +1,7 @@
-"""A process of the pool must not use, nor end, its parent's connections to the database.
+"""Keeping a process of the pool from using or closing its parent's connections to the database.
 
-Celery closes Django's pools before the fork only for its own pool's name, and for each task again
-(celery/fixups/django.py). Here a forked process forgets them, and makes its own for good.
+Celery closes Django's pools before the fork only if its pool is called prefork, and then again for
+each task (celery/fixups/django.py). Here a forked process forgets them once, and makes its own.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
-_kept: list[Any] = []  # the parent's: what nobody refers to would be closed
+_kept: list[Any] = []  # the parent's: garbage collection would close them
 
 
 def forget_connections() -> None:
@@ -26,5 +26,5 @@ def forget_connections() -> None:
 
 
 def forget_in_children() -> None:
-    """Do so in each process that is forked from now on."""
+    """Call ``forget_connections`` in each process that is forked from now on."""
     os.register_at_fork(after_in_child=forget_connections)

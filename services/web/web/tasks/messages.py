@@ -1,4 +1,4 @@
-"""The message of a task of web's, as its row keeps it: it may have to be sent more than once."""
+"""The message of a task, as its row keeps it: it may have to be sent more than once."""
 
 from json import loads  # msgspec refuses halves of surrogate pairs
 from typing import Any
@@ -7,7 +7,7 @@ import msgspec
 
 
 class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the relay publishes. ``body`` is JSON: arguments, keyword arguments, and options."""
+    """The message for the relay. ``body`` is JSON: arguments, keyword arguments, and options."""
 
     routing_key: str
     headers: dict[str, Any]
@@ -16,12 +16,12 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
     sent_event: dict[str, Any] | None = None
 
     def encode(self) -> bytes:
-        """Make bytes of it."""
+        """Encode it for its row."""
         return msgspec.json.encode(self)
 
     @classmethod
     def of(cls, stored: bytes | memoryview | None) -> "StoredMessage":
-        """Make it of those bytes."""
+        """Decode what a row has stored. Raises msgspec's DecodeError if there is no message."""
         return msgspec.json.decode(stored or b"", type=cls)
 
     @property
@@ -38,6 +38,6 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What follows from the task, as signatures: ``chain``, ``chord``, ``callbacks``, …"""
+        """Signatures of the tasks that follow: ``chain``, ``chord``, ``callbacks``, …"""
         _args, _kwargs, options = loads(self.body)
         return dict(options)

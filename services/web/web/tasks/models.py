@@ -13,11 +13,11 @@ SERVICE = "tasks"  # whose workers run web's own tasks
 
 
 class Task(AnsweredTask):
-    """A task of any contract, or of web's own: what it was asked, and what it has answered.
+    """A task of a contract, or one of web's own, with its message and its answer.
 
-    ``message`` is the whole of what is sent, as ``StoredMessage`` encodes it; without one the task
-    has not been sent: another has to end before. Its arguments may hold secrets, and are shown as
-    its declaration allows.
+    ``message`` is the whole message, as ``StoredMessage`` encodes it. A task without one has not
+    been sent yet: another has to end before. The arguments may hold secrets, and are shown only as
+    far as the task's declaration allows.
     """
 
     name = models.TextField(help_text="Such as compute.run, or shop.tasks.add.")
@@ -60,15 +60,15 @@ class Task(AnsweredTask):
         return f"{self.name} {self.id}"
 
     def wait(self, seconds: float) -> "Task":
-        """Return the task as it is when it has ended, or after so many seconds.
+        """Return the task as it is when it has ended, or after ``seconds``.
 
-        Raises InsideTransactionError: the answer comes only after the transaction that asks.
+        Raises InsideTransactionError in a transaction: the task may be sent only by its commit.
         """
         return watch.wait(self, seconds)
 
 
 class TaskGroup(models.Model):
-    """A group of tasks that is saved, or the header of a chord that is not complete."""
+    """A saved group of tasks, or the header of a chord that is not complete."""
 
     id = models.UUIDField(primary_key=True)
     chord_size = models.PositiveIntegerField(
@@ -82,7 +82,7 @@ class TaskGroup(models.Model):
 
 
 class PeriodicTask(models.Model):
-    """How far a periodic task has come; what it is and when it is due, the code declares."""
+    """The state of a periodic task. Its schedule and arguments are declared in the code."""
 
     name = models.TextField(primary_key=True)
     last_due = models.DateTimeField(help_text="Times up to this one have been dealt with.")

@@ -1,6 +1,6 @@
-"""Periodic work: each due time is put into the outbox exactly once, however many look for it.
+"""Periodic tasks: each due time is put into the outbox exactly once, however many processes look.
 
-There is no beat. A missed time is caught up once, and what is paused is not.
+There is no beat. Missed due times are caught up by one run, but not those of a paused task.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models.functions import Now
 
-from web.messaging.lifecycle import StopSignal
+from web.messaging.processes.lifecycle import StopSignal
 from web.postgresql import clock
 from web.postgresql.pool import give_back
 from web.tasks.cron import Cron
@@ -21,13 +21,13 @@ from web.tasks.models import PeriodicTask
 
 log = structlog.get_logger("web.periodic")
 T = TypeVar("T")
-LOOK_EVERY = 15.0  # seconds, so that a clock that jumps is seen soon
-NOW = 0.05  # seconds into a minute, when it has begun by any clock of ours
+LOOK_EVERY = 15.0  # seconds, so that a jump of the clock is noticed soon
+NOW = 0.05  # seconds into a minute at which to look: it has surely begun then
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is done again and again: a task with its arguments, and when."""
+    """A declared periodic task, with its schedule and arguments."""
 
     task: Any
     cron: Cron
@@ -37,7 +37,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """By which people and rows know it."""
+        """The name by which people and rows know it."""
         return self.given_name or str(self.task.name)
 
 
@@ -58,8 +58,8 @@ def periodic(
         schedule: five fields, as in crontab(5): minute, hour, day, month, day of the week.
         zone: whose clock counts, such as Europe/Berlin.
         args: arguments of the task.
-        kwargs: the same by name.
-        name: by which people know it; that of the task if not given.
+        kwargs: keyword arguments of the task.
+        name: the name for people; that of the task if not given.
 
     Raises ValueError for a schedule that cannot be read.
     """
@@ -83,10 +83,10 @@ def entries() -> dict[str, Entry]:
 
 
 def look() -> list[str]:
-    """Put what is due into the outbox; return the names of what was. Takes no lock for long."""
+    """Put the tasks that are due into the outbox; return their names. Holds no lock for long."""
     declared, now = entries(), clock.now()
     known = {row.name: row for row in PeriodicTask.objects.filter(pk__in=declared)}
-    # What is seen for the first time begins now: a deployment catches nothing up.
+    # A task seen for the first time begins now: a deployment catches nothing up.
     PeriodicTask.objects.bulk_create(
         [PeriodicTask(name=name, last_due=now) for name in declared if name not in known],
         ignore_conflicts=True,
@@ -111,23 +111,26 @@ def watch(stop: StopSignal) -> None:
 
 
 def run_now(name: str) -> str:
-    """Run it once, aside from its schedule; returns the task's id. Raises KeyError."""
+    """Run it once, independently of its schedule; return the task's id. Raises KeyError."""
     return _send(entries()[name], str(uuid4()))
 
 
 def pause(name: str) -> None:
-    """Let no time count from now on. Raises KeyError."""
+    """Skip its due times from now on. Raises KeyError."""
     _set_paused(name, paused=True)
 
 
 def resume(name: str) -> None:
-    """Let times count again: those from now on. Raises KeyError."""
+    """Let its due times count again, from now on. Raises KeyError."""
     _set_paused(name, paused=False)
 
 
 @transaction.atomic
 def _take(entry: Entry, due: Any) -> bool:
-    """Send it, unless somebody else has: of two who look, the second waits, and finds nothing."""
+    """Send it for a due time; False if another process has done so.
+
+    Of two processes the second waits for the first one's row lock, and then finds nothing due.
+    """
     task_id = str(uuid4())
     mine = PeriodicTask.objects.filter(pk=entry.name, last_due__lt=due, paused=False)
     if not mine.update(last_due=due, last_task=task_id):

@@ -1,17 +1,13 @@
-"""What workers answer, brought into the tasks that have no table of their own."""
+"""Tracking of the tasks without a table of their own: answers go into their rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from django.conf import settings
-
-from contracts.errors import result_too_large
-from contracts.results import TaskError, TaskEvent, TaskState
+from contracts.events import TaskEvent, TaskState
 from contracts.tasks import TaskContract
-from web.messaging.storable import storable_text
+from runtime.text import storable_text
 from web.tasks import followers, revoking, storing
 from web.tasks.events import WebTaskEvent, check_depth
 from web.tasks.messages import StoredMessage
@@ -21,7 +17,6 @@ from web.tracking.answers import AnsweredTracking
 from web.tracking.engine import Column, Tracking
 from web.tracking.retries import RetryPolicy
 
-RUNNING = (TaskState.STARTED, TaskState.PROGRESS)
 COLUMNS = (
     Column("message", "bytea", lambda event: _again(event)),
     Column("children", "text", lambda event: _of(event, "children")),
@@ -32,7 +27,7 @@ COLUMNS = (
     Column("updates", "int", lambda event: event.progress.done if event.progress else 0),
 )
 OF_ALL = answers.ASSIGNMENTS | {
-    # A run that was asked not to be comes to nothing when it is to be tried again.
+    # A revoked task that asks for another attempt is cancelled instead.
     "state": """CASE WHEN event.state = 'queued' AND task.revoked_from IS NOT NULL
         THEN 'cancelled' ELSE event.state END""",
     "finished_at": """CASE WHEN event.final
@@ -49,42 +44,36 @@ ASSIGNMENTS = OF_ALL | {
 class PlainTracking(AnsweredTracking[Task]):
     """Tasks without a table of their own: they can be revoked, and others may follow them."""
 
-    def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:
-        """Tell workers again what is revoked."""
-        if running := [pk for pk, event in winners.items() if event.state in RUNNING]:
-            revoking.insist(running)
+    def begun(self, ids: Sequence[UUID]) -> None:
+        """Revoke running tasks again, if they were revoked before."""
+        revoking.revoke_again(ids)
 
     def ended(self, ids: Sequence[UUID]) -> None:
-        """Go on with what follows, and wake those who wait for the answers."""
+        """Wake those who wait for the answers, and send the tasks that follow."""
         while ids:
             super().ended(ids)
             ids = followers.go_on(ids)
 
     def replayed(self, ids: Sequence[UUID]) -> None:
-        """Let what has failed with them wait for them again."""
+        """Let the tasks that failed with them wait for them again."""
         followers.wait_again(ids)
 
 
 class WebTracking(PlainTracking):
-    """Web's own tasks, of which the workers tell more than a contract knows."""
+    """Web's own tasks, whose events have more fields than those of a contract's tasks."""
 
     def received(self, event: TaskEvent) -> TaskEvent:
-        """Take a result as it is; what is too large to be stored is a failure.
+        """Take a result as it is; make a failure of one that is too large to be stored.
 
-        Raises RecursionError for what is nested too deeply to be read.
+        Raises RecursionError for a result that is nested too deeply to be read.
         """
         if event.state != TaskState.SUCCESS or event.result is None:
             return event
         check_depth(event.result)
-        if len(event.result) <= settings.JOB_SIZE_LIMIT * 1024:
-            return event
-        error = result_too_large(settings.JOB_SIZE_LIMIT)
-        return msgspec.structs.replace(
-            event, state=TaskState.FAILURE, result=None, error=TaskError(error.kind, error.message)
-        )
+        return answers.limited(event, event.result)
 
     def again(self, row: Task, event: TaskEvent, now: datetime) -> datetime | str:
-        """Return when the run itself has asked to be tried again, if it has."""
+        """Return the time for which the run itself has asked, or else that of the policy."""
         if isinstance(event, WebTaskEvent) and event.again:
             return now + timedelta(seconds=event.again.seconds)
         return super().again(row, event, now)
@@ -107,7 +96,7 @@ TRACKING = WebTracking(
     kind=SERVICE,
     service=SERVICE,
     model=Task,
-    # Those that have been sent: the others have to be nowhere yet.
+    # Only tasks that were sent: without a message, any other would count as lost.
     rows={"service": SERVICE, "message__isnull": False},
     dispatch=_dispatch,
     retry=lambda: RetryPolicy.of("JOB"),
@@ -130,7 +119,7 @@ def tracking(contract: TaskContract[Any]) -> Tracking[Task]:
         dispatch=_dispatch,
         retry=lambda: RetryPolicy.of("JOB"),
         assignments=OF_ALL,
-        guard=f"task.name = '{contract.name}'",  # a service speaks of its own tasks alone
+        guard=f"task.name = '{contract.name}'",  # an event may change tasks of its own kind only
     )
 
 

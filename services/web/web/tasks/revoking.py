@@ -8,21 +8,21 @@ from uuid import UUID
 from celery.utils.functional import maybe_list
 from django.db.models import F, Q
 
-from web.messaging import outbox
+from web.messaging.outbox import outbox
 from web.postgresql import clock
 from web.tasks.models import Task
 
 
 def note(task_id: str | Sequence[str], *, terminate: bool = False, **_: Any) -> list[UUID]:
-    """Write down that tasks are revoked, within a transaction; return those that end at once.
+    """Store in the rows that tasks are revoked, within a transaction; return the ended ones.
 
-    A worker keeps in memory what was revoked, and one that is started later knows nothing of it:
-    so the row says from which run on there must be none (see ``insist``). What no relay has claimed
-    yet, or nobody has sent, ends here and now.
+    Workers keep revoked ids in memory, and one that starts later does not know them. So the row
+    holds the first run that must not be, and ``revoke_again`` is called for it. A task ends at once
+    if it was not sent yet, or if no relay has claimed its message.
     """
     ids = []
     for each in maybe_list(task_id) or ():
-        with suppress(ValueError):  # what is no UUID is the id of none
+        with suppress(ValueError):  # an id that is not a valid UUID is no task's
             ids.append(UUID(str(each)))
     rows = Task.objects.select_for_update().filter(pk__in=ids, state__in=Task.UNFINISHED)
     ended = []
@@ -36,8 +36,8 @@ def note(task_id: str | Sequence[str], *, terminate: bool = False, **_: Any) -> 
     return ended
 
 
-def insist(running: Sequence[UUID]) -> None:
-    """Stop those of the runs that are revoked: their workers have not heard of it."""
+def revoke_again(running: Sequence[UUID]) -> None:
+    """Revoke running tasks again if their rows say so: their workers do not know of it."""
     revoked = Task.objects.filter(pk__in=running, revoked_from__lte=F("attempt"))
     if ids := list(revoked.values_list("pk", flat=True)):
         outbox.revoke(ids)

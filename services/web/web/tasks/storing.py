@@ -1,4 +1,4 @@
-"""Storing a task of web's: its row and its message, in one transaction."""
+"""Storing a task: its row and its message, in one transaction."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,15 +12,14 @@ from kombu.utils.json import dumps
 
 from contracts import topology
 from contracts.tasks import TASKS
-from web import request_id
-from web.messaging import outbox
+from web.messaging.outbox import outbox
 from web.postgresql import clock
 from web.tasks.messages import StoredMessage
 from web.tasks.models import SERVICE, Task
 
 log = structlog.get_logger("web.tasks")
-# A row without a message is that of a task which others have to send before, such as the next of a
-# chain. One that has a message has been sent: by a worker that died before it could say so.
+# A row without a message was made for a task that follows another, such as the next of a chain. Now
+# it gets its message. A row with a message was sent before, by a run that is now repeated.
 INSERT = """
     INSERT INTO tasks_task (
         id, name, service, owner_id, is_followed, ignore_result,
@@ -30,7 +29,8 @@ INSERT = """
     ) VALUES (
         %(id)s, %(name)s, %(service)s, %(owner_id)s, %(is_followed)s, %(ignore_result)s,
         %(group_id)s, %(group_index)s, %(parent_id)s, %(message)s,
-        statement_timestamp(), COALESCE(%(due)s, statement_timestamp()), 'queued', 0, 0, 0,
+        COALESCE(%(due)s, statement_timestamp()), COALESCE(%(due)s, statement_timestamp()),
+        'queued', 0, 0, 0,
         '', '', '', '', '', 0
     )
     ON CONFLICT (id) DO UPDATE SET
@@ -43,17 +43,17 @@ INSERT = """
         AND tasks_task.service = excluded.service
     RETURNING id
 """
-# Headers of a task that no other has to do with.
+# Headers as a contract's worker takes them: without groups and stamps.
 ALONE: dict[str, Any] = {"group": None, "group_index": None, "stamped_headers": None, "stamps": {}}
 
 
 def service_of(name: str) -> str:
-    """Whose workers run a task."""
+    """Name the service whose workers run a task."""
     return TASKS[name].service if name in TASKS else SERVICE
 
 
 def together() -> AbstractContextManager[object]:
-    """Make a transaction, unless the caller has one: it decides then."""
+    """Open a transaction, unless the caller has one, whose end then decides."""
     return nullcontext() if connection.in_atomic_block else transaction.atomic()
 
 
@@ -72,9 +72,10 @@ def store(
         due: when the task may begin, or how long from now; at once if None.
         ignore_result: keep no result.
         is_followed: other tasks wait for this one, and get rows too.
-        owner_id: of the user for whom it is done, if for anybody.
+        owner_id: of the user for whom it is done, if there is one.
     """
-    message.headers.setdefault("request_id", request_id.current())  # a retry has it already
+    for name, value in outbox.origin().items():
+        message.headers.setdefault(name, value)  # a retry has it already
     headers, task_id = message.headers, UUID(message.headers["id"])
     with together():
         if isinstance(due, timedelta):
@@ -107,8 +108,8 @@ def store(
 def send(message: StoredMessage, *, runs: int = 0, available_at: datetime | None = None) -> None:
     """Put the message of a row into the outbox, within the caller's transaction.
 
-    ``runs`` is the number of runs that there have been: results of the next one outrank theirs. A
-    contract's worker counts them as retries, and is told nothing of what follows its task.
+    ``runs`` is the number of earlier runs, so that events of the next one outrank theirs. For a
+    contract's worker it is sent as ``retries``, and the tasks that follow are left out.
     """
     headers, body = message.headers | {"runs": runs}, message.body
     if headers["task"] in TASKS:
@@ -163,7 +164,7 @@ def planned(signature: dict[str, Any], *, in_body: bool = False) -> Iterator[Pla
 
 
 def _plan(message: StoredMessage) -> None:
-    """Make rows of what follows: whoever asks for it has to hear of a failure before it."""
+    """Make rows for the tasks that follow: they have to show a failure before them."""
     rows = [
         Task(id=each.id, name=each.name, service=service_of(each.name))
         for each in following(message)

@@ -1,4 +1,4 @@
-"""For tests: running what the outbox holds, in the test's own process and transaction.
+"""For tests: running the outbox's tasks in the test's own process and transaction.
 
 ``from web.tasks.testing import drain``; see docs/adding-a-task.md.
 """
@@ -25,11 +25,11 @@ MOST = 1_000  # runs: a task that sends itself again would never end
 def drain(*, until_due: bool = False) -> list[str]:
     """Run web's tasks that are in the outbox, and what they send, until nothing is left.
 
-    Each runs as in a worker, with Celery's own tracer, and its states come into its row by way of
-    the collector's code. No broker is needed.
+    Each runs as in a worker, with Celery's own tracer. The collector's code brings its states into
+    its row. No broker is needed.
 
     Args:
-        until_due: leave what is due later, such as retries; otherwise nothing is waited for.
+        until_due: leave messages that are due later, such as retries, instead of running them.
 
     Returns the names of the tasks in the order of their runs. Raises RuntimeError after MOST runs.
     """

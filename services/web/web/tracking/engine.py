@@ -1,4 +1,4 @@
-"""From a declaration of work to all that happens with its rows, each time in one statement."""
+"""The engine: brings events into the rows of a kind of work, and sends its tasks again."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from contracts.errors import MalformedMessageError, TaskReturnedError
-from contracts.results import Progress, TaskEvent, TaskState
+from contracts.events import Progress, TaskEvent, TaskState
 from web import request_id
 from web.postgresql import clock
 from web.postgresql.clock import HAPPENED
@@ -32,8 +32,8 @@ STATES = {
     TaskState.FAILURE: TrackedTask.State.FAILED,
     TaskState.SUCCESS: TrackedTask.State.SUCCEEDED,
 }
-# A row moves only as the rule of order says. The rows are locked in the order of their ids, so that
-# two collectors do not wait for each other in a circle.
+# A row changes only if ``rules.counts`` says so. The rows are locked in the order of their ids, so
+# that two collectors do not deadlock.
 UPDATE = """
     WITH event AS (
         SELECT * FROM unnest({arrays}) AS event ({names})
@@ -52,10 +52,10 @@ UPDATE = """
 
 @dataclass(frozen=True)
 class Column:
-    """What an event brings to its row.
+    """A value that an event brings to its row.
 
-    A field of the model of the same name takes it as it is, unless ``Tracking.assignments`` says
-    otherwise. Any other is for those assignments alone, which speak of it as ``event.<name>``.
+    A field of the same name takes it as it is, unless ``Tracking.assignments`` says otherwise.
+    A column without such a field is for those assignments only, as ``event.<name>``.
     """
 
     name: str
@@ -65,28 +65,28 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracking(Generic[Row]):
-    """A kind of work: which task it is, which rows it has, and what its events bring to them.
+    """A kind of work: its task, its rows, and how events change them.
 
-    Subclasses add what is more than a column.
+    Subclasses override methods for more than columns and assignments can do.
 
     Args:
-        kind: by which events find it: the name of a task in the contracts, or another that no task
-            has.
-        service: whose workers do it.
+        kind: the name by which events find it: a contract's task, or another name.
+        service: the service whose workers run it.
         model: the rows.
-        rows: which of the model's rows, by values of their fields, if not all.
+        rows: values of fields that select some of the model's rows; all if empty.
         states: the row's state after each kind of event.
         dispatch: stores the message that runs a row's task, with ``available_at`` for a later time.
-            Raises MalformedMessageError if there can be none.
-        retry: when to try again what failed in a way that may pass.
+            Raises MalformedMessageError if none can be made.
+        retry: returns the policy for retries after a transient failure.
         columns: what events bring besides state and rank.
-        assignments: SQL for fields of ``task``, of ``event``'s columns, and of ``event.happened``.
+        assignments: SQL for fields of ``task``, made from ``event``'s columns and
+            ``event.happened``.
         guard: SQL for rows of ``task`` that events may change at all.
         done: the column that counts progress, in rows and events, if there is one.
         anew: values of a row that is queued again after it has failed.
         due: the field that shows when the next attempt is due, if there is one.
-        error: the text field that says why a row has failed, if it is that simple.
-        explanation: how a failed row explains itself to an operator; by that field if not given.
+        error: the text field for the reason of a failure, if one field is enough.
+        explanation: expression for the failure in an operator's words; that field if not given.
     """
 
     kind: str
@@ -106,21 +106,21 @@ class Tracking(Generic[Row]):
     explanation: Any = None
 
     def received(self, event: TaskEvent) -> TaskEvent:
-        """Return an event as it counts. Raises whatever makes it a dead letter."""
+        """Return the event to be applied. An error raised here makes a dead letter of it."""
         return event
 
     def unsendable(self, row: Row) -> str:
-        """Say why a row has no message any more, if that is so."""
+        """Say why no message of a row can be sent any more; an empty text if one can."""
         return ""
 
     def again(self, row: Row, event: TaskEvent, now: datetime) -> datetime | str:
-        """Return when to try again what has failed in a way that may pass, or why not to."""
+        """Return when to try again after a transient failure, or why not to."""
         policy = self.retry()
-        tried_long = f"it has been tried for {timedelta(seconds=policy.keep_trying_for)}"
-        return policy.next_time(event.attempt, row.queued_at, now) or tried_long
+        over = f"attempts end {timedelta(seconds=policy.keep_trying_for)} after the request"
+        return policy.next_time(event.attempt, row.queued_at, now) or over
 
     def lost(self, reason: str) -> dict[str, Any]:
-        """Return the values of rows that fail because of what became of their messages."""
+        """Return the values of rows that fail: their messages are lost or cannot be made."""
         return {self.error: reason} if self.error else {}
 
     def spent(self, reason: str) -> dict[str, Any]:
@@ -128,19 +128,19 @@ class Tracking(Generic[Row]):
         return self.lost(reason)
 
     def applied(self, events: Sequence[TaskEvent], winners: Mapping[UUID, TaskEvent]) -> None:
-        """Do what else follows from a batch, of which ``winners`` are the events that count."""
+        """Is called after each batch; ``winners`` are its events that count."""
 
     def ended(self, ids: Sequence[UUID]) -> None:
-        """Do what follows from the end of tasks."""
+        """Is called after tasks have ended."""
 
     def replayed(self, ids: Sequence[UUID]) -> None:
-        """Do what follows if tasks that have failed are run again."""
+        """Is called after failed tasks were queued again."""
 
 
 class Engine(Generic[Row]):
-    """Brings the rows of one kind of work up to date; all of it inside of a transaction.
+    """Brings the rows of one kind of work up to date, inside of the caller's transaction.
 
-    ``rest`` is the engine of those that have no row here, but one elsewhere, if there is such.
+    ``rest`` is the engine for tasks of this kind whose rows are in another table, if there is one.
     """
 
     rest: "Engine[Any] | None" = None
@@ -158,7 +158,7 @@ class Engine(Generic[Row]):
         self._unfinished = {*states.values(), self._queued} - self._final
 
     def apply(self, events: Sequence[TaskEvent]) -> None:
-        """Bring rows up to date with a batch, in one statement.
+        """Bring rows up to date with a batch, in one UPDATE, and store the messages of retries.
 
         ``events`` are in any order, with duplicates, of known and unknown rows.
         """
@@ -188,7 +188,7 @@ class Engine(Generic[Row]):
             self.rest.apply([event for event in events if UUID(event.task_id) not in changed])
 
     def of(self, pk: UUID) -> "Engine[Any]":
-        """Return the engine that has a row."""
+        """Return the engine that has a row: this one or ``rest``."""
         here = self.rest is None or self._rows([pk]).exists()
         return self if here or self.rest is None else self.rest
 
@@ -197,9 +197,9 @@ class Engine(Generic[Row]):
         return self.of(pk).model._default_manager.filter(pk=pk).first()
 
     def replay(self, ids: Sequence[UUID]) -> dict[UUID, int]:
-        """Set rows that have failed back to queued and return the number of runs of each so far.
+        """Set failed rows back to queued, and return the number of runs of each so far.
 
-        Those that are not returned are not to be run again.
+        Rows that are not returned have not failed, and must not be run again.
         """
         # Locked in the order of their ids, as ``apply`` does it.
         failed = self._all().select_for_update().filter(pk__in=ids, state=self._failure)
@@ -219,7 +219,7 @@ class Engine(Generic[Row]):
         return runs
 
     def errors(self, ids: Sequence[UUID]) -> dict[UUID, str]:
-        """Say of the rows that have failed with what, in words for an operator."""
+        """Return the errors of those rows that have failed, in words for an operator."""
         failed = self._rows(ids).filter(state=self._failure)
         explanation: Any = self._tracking.explanation or self._tracking.error
         found: dict[UUID, str] = dict(failed.values_list("pk", explanation))
@@ -228,14 +228,14 @@ class Engine(Generic[Row]):
         return found
 
     def unfinished(self) -> QuerySet[Row]:
-        """Select the rows whose tasks have no answer yet: each has to be somewhere."""
+        """Select the rows whose tasks have no answer yet. Any that is nowhere is lost."""
         return self._all().filter(state__in=sorted(self._unfinished))
 
     def publish_again(self, ids: Sequence[UUID]) -> None:
         """Set rows, which the caller has locked, back to queued, and store their messages anew.
 
-        Those that have no message any more fail. Raises MalformedMessageError if one cannot be
-        made.
+        A row whose message can no longer be sent fails. Raises MalformedMessageError if a message
+        cannot be made.
         """
         due = {self._tracking.due: None} if self._tracking.due else {}
         self._rows(ids).update(
@@ -251,7 +251,7 @@ class Engine(Generic[Row]):
             self.give_up(rows, f"its message got lost; {reason}")
 
     def give_up(self, ids: Sequence[UUID], reason: str) -> None:
-        """Let rows, which the caller has locked, fail because of what became of their messages."""
+        """Let rows fail whose messages are lost or cannot be made. The caller has locked them."""
         self._rows(ids).update(state=self._failure, **self._tracking.lost(reason))
         self._tracking.ended(ids)
 
@@ -292,7 +292,7 @@ class Engine(Generic[Row]):
         )
 
     def _try_again(self, failures: Mapping[UUID, TaskEvent]) -> list[UUID]:
-        """Store the messages of further attempts; let fail, and return, what gets none."""
+        """Store the messages of further attempts. Rows that get none fail, and are returned."""
         tracking, now = self._tracking, clock.now()
         again: list[Row] = []
         spent: dict[str, list[UUID]] = defaultdict(list)

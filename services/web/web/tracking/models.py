@@ -1,4 +1,4 @@
-"""What each row has that shows where a task is."""
+"""The fields of each row that shows the state of a task."""
 
 import uuid
 from typing import Any
@@ -10,7 +10,7 @@ from web.postgresql.exact_json import ExactJSONField
 
 
 class TrackedTask(models.Model):
-    """The row of one task, of which its id is the task's.
+    """The row of one task. Its id is the task's id.
 
     ``attempt`` and ``phase`` are the rank of the event that the row shows (see
     ``web.tracking.rules``). A subclass adds whatever else its events bring, and may have other
@@ -18,7 +18,7 @@ class TrackedTask(models.Model):
     """
 
     class State(models.TextChoices):
-        """Where the task is."""
+        """The states of a task."""
 
         QUEUED = "queued"
         RUNNING = "running"
@@ -46,7 +46,7 @@ class TrackedTask(models.Model):
 
 
 class AnsweredTask(TrackedTask):
-    """A task of which the answer is kept: a result, or an error with its type and words."""
+    """A task whose answer is kept: a result, or an error with its type and message."""
 
     FINAL = (
         TrackedTask.State.SUCCEEDED,
@@ -67,12 +67,12 @@ class AnsweredTask(TrackedTask):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether the task has an answer."""
         return self.state in self.FINAL
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """Why it failed."""
+        """Type and message of the error; None if there is none."""
         if not self.error_type:
             return None
         return {"type": self.error_type, "message": self.error_message}

@@ -1,9 +1,9 @@
-"""Who in web cares about the results of which work."""
+"""The engines of all kinds of work, which take the events of their tasks."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from contracts.results import TaskEvent
+from contracts.events import TaskEvent
 from contracts.tasks import TASKS, TaskContract
 from web.tracking.engine import Engine, Tracking
 from web.tracking.models import TrackedTask
@@ -11,19 +11,19 @@ from web.tracking.models import TrackedTask
 Row = TypeVar("Row", bound=TrackedTask)
 _engines: dict[str, Engine[Any]] = {}
 _rest: list[Callable[[TaskContract[Any]], Tracking[Any]]] = []
-_complete: set[str] = set()  # kinds to which nothing is to be added any more
+_complete: set[str] = set()  # kinds to which the rest was added
 _forms: dict[str, type[TaskEvent]] = {}
 
 
 def register(tracking: Tracking[Row]) -> Engine[Row]:
-    """Let a kind of work have the results of its task."""
+    """Make an engine for a kind of work, which then gets the events of its task."""
     engine = Engine(tracking)
     _engines[tracking.kind] = engine
     return engine
 
 
 def register_rest(declare: Callable[[TaskContract[Any]], Tracking[Any]]) -> None:
-    """Let tasks of contracts that are in nobody else's rows have what ``declare`` returns."""
+    """Track contracts' tasks that have no row of another kind as ``declare`` returns."""
     _rest[:] = [declare]
     _complete.clear()
 
@@ -36,7 +36,7 @@ def register_events(service: str, form: type[TaskEvent]) -> None:
 def find(kind: str) -> Engine[Any] | None:
     """Return the engine of a kind of work, or None if nobody has registered it.
 
-    A kind is the name of a task in the contracts, or what else an app has registered.
+    A kind is the name of a contract's task, or another name that an app has registered.
     """
     if kind not in _complete and kind in TASKS:
         _add_rest(TASKS[kind])
@@ -45,7 +45,7 @@ def find(kind: str) -> Engine[Any] | None:
 
 
 def engines() -> list[Engine[Any]]:
-    """Return all of them."""
+    """Return all engines, also those for the rest of a kind."""
     for task in TASKS:
         find(task)
     return [
@@ -54,7 +54,7 @@ def engines() -> list[Engine[Any]]:
 
 
 def _add_rest(contract: TaskContract[Any]) -> None:
-    """Let tasks of a contract that have no table of their own, or are not in it, be found too."""
+    """Add an engine for the tasks of a contract that have no row in a table of their own."""
     for declare in _rest:
         rest = Engine(declare(contract))
         if contract.name in _engines:
@@ -64,5 +64,5 @@ def _add_rest(contract: TaskContract[Any]) -> None:
 
 
 def form_of_events(service: str) -> type[TaskEvent]:
-    """Return what the events of a service are decoded as."""
+    """Return the type as which the events of a service are decoded."""
     return _forms.get(service, TaskEvent)

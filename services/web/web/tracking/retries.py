@@ -1,10 +1,12 @@
-"""When to try again what failed in a way that may pass."""
+"""When to try again after a transient failure."""
 
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+
+from runtime import backoff
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,15 @@ class RetryPolicy:
     def next_time(self, attempt: int, since: datetime, now: datetime) -> datetime | None:
         """Return when to run attempt ``attempt + 1``, or None if the time is up.
 
+        Work that has waited for long before its first run is tried a second time in any case.
+
         Args:
             attempt: the number of the run that failed, from 1.
-            since: when the work was first asked for.
+            since: when the work was asked for, first due, or replayed.
             now: by the same clock, which is the database's.
         """
-        ceiling = min(self.longest, self.first * 2.0 ** min(attempt - 1, 32))
+        ceiling = backoff.delay(attempt, self.first, self.longest)
         when = now + timedelta(seconds=random.uniform(ceiling / 2, ceiling))  # noqa: S311
-        if when > since + timedelta(seconds=self.keep_trying_for):
+        if attempt > 1 and when > since + timedelta(seconds=self.keep_trying_for):
             return None
         return when

@@ -1,18 +1,18 @@
 """Which of several events of a task counts: the rule that makes results safe in any order.
 
-SUCCESS always counts. Of all others the highest rank does: an answer before all that is none, so
-that nothing begins anew that a client has seen end; then the later attempt, and within one attempt
-the later phase. So duplicates, reordering and a failure that is followed by the success
-of a redelivered run all end in the same state.
+SUCCESS always counts. Of all other events the one of the highest rank does. An answer ranks above
+every other event, so that no task begins anew after a client has seen it end. Next the later
+attempt counts, within an attempt the later phase, and of progress the further. So duplicates,
+reordering, and a failure before the success of a redelivered run all end in the same state.
 
-The rule stands here twice, made of the same constants: for events of one batch in Python, and for
-an event and a row in SQL.
+The rule is written twice, with the same constants: in Python for the events of one batch, and in
+SQL for an event and a row.
 """
 
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from contracts.results import TaskEvent, TaskState
+from contracts.events import TaskEvent, TaskState
 
 DEAD_LETTER_PHASE = 3
 PHASES = {
@@ -24,8 +24,8 @@ PHASES = {
     TaskState.SUCCESS: 7,
 }
 FIRST_ANSWER = PHASES[TaskState.REVOKED]
-# Progress is compared only with progress. Whether a row still shows an answer, its state says: an
-# operator may have queued it again. The answer that he has replayed may come once more.
+# Progress is compared only with progress. A row shows an answer only if its state says so, too: an
+# operator may have queued it again. The old answer may then arrive once more, and must not count.
 COUNTS = f"""
     task.state <> '{{success}}' AND (
         event.state = '{{success}}'
@@ -48,7 +48,7 @@ class DeadLetterEvent(TaskEvent, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """Of work, which a message tells otherwise than an event."""
+        """The kind of work, which the letter's routing key tells."""
         return self.of or self.task
 
 
@@ -58,7 +58,7 @@ def phase(event: TaskEvent) -> int:
 
 
 def rank(event: TaskEvent) -> tuple[bool, int, int, int]:
-    """Order of the event among all of its task."""
+    """Order of the event among all events of its task."""
     done = event.progress.done if event.progress else 0
     return phase(event) >= FIRST_ANSWER, event.attempt, phase(event), done
 

@@ -22,13 +22,13 @@ RECHECK = 2.0  # seconds after which a waiter looks by itself, for a notificatio
 
 
 class InsideTransactionError(RuntimeError):
-    """Somebody waits in a transaction, which would not see the answer, or has not sent the task."""
+    """A caller waits in a transaction, although the task may be sent only by its commit."""
 
 
 class Watch:
     """One thread per process listens for answers and wakes those who wait for them.
 
-    It ends when nobody has waited for a while, and starts again with the next who does.
+    It ends when nobody has waited for ``IDLE`` seconds, and starts again for the next waiter.
     """
 
     def __init__(self) -> None:
@@ -48,13 +48,13 @@ class Watch:
         deadline = time.monotonic() + seconds
         try:
             self._add(str(task.pk), answered)
-            self._listening.wait(min(seconds, RECHECK))  # what happens from now on is heard
+            self._listening.wait(min(seconds, RECHECK))  # answers from now on are heard
             return self._watch(task, answered, deadline)
         finally:
             self._remove(str(task.pk), answered)
 
     def stop(self) -> None:
-        """End the thread, which takes up to a second."""
+        """End the thread, which takes a second or two."""
         with self._lock:
             thread, self._stopping = self._thread, True
         if thread:

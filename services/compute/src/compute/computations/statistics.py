@@ -10,7 +10,7 @@ from compute.declaration import computation
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What a list of numbers looks like; ``stdev`` is null for a single number."""
+    """Figures that describe a list of numbers; ``stdev`` is null for a single number."""
 
     count: int
     min: float

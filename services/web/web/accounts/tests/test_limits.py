@@ -1,6 +1,7 @@
 """Counting what may not be done too often."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from web.accounts import limits
 from web.accounts.models import RateUsage
-from web.accounts.throttles import network
+from web.clients import network
 from web.rates import Rate
 
 TWICE = Rate(2, seconds=60)
@@ -136,3 +137,42 @@ def test_a_client_counts_as_one_however_its_address_is_written(
     address: str | None, counted: str
 ) -> None:
     assert network(address) == counted
+
+
+@pytest.mark.django_db
+def test_uses_taken_in_advance_keep_the_limit(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    rate = Rate(5_000, seconds=3600)  # so that five are taken at a time
+    processes = [limits.Advance(), limits.Advance()]
+    with django_assert_num_queries(2):  # of each process one
+        assert all(processes[n % 2].consume("test", "ada", rate).allowed for n in range(10))
+    RateUsage.objects.update(uses=4_988)
+    allowed = [processes[n % 2].consume("test", "ada", rate).allowed for n in range(30)]
+    assert allowed == sorted(allowed, reverse=True)  # from the first refusal on, all are refused
+    assert 4_988 + sum(allowed) == 5_000
+    refused = processes[0].consume("test", "ada", rate)
+    assert not refused.allowed
+    assert 0 < refused.wait <= 3600
+
+
+@pytest.mark.django_db
+def test_a_large_use_and_a_small_limit_are_counted_one_by_one(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    process = limits.Advance()
+    assert [process.consume("test", "ada", TWICE).allowed for _ in range(3)] == [True, True, False]
+    large = Rate(5_000, seconds=3600)
+    assert process.consume("test", "grace", large, amount=1_000).allowed
+    assert RateUsage.objects.get(uses=1_000)
+
+
+@pytest.mark.django_db
+def test_uses_taken_in_advance_end_with_their_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    process, rate = limits.Advance(), Rate(2_000, seconds=60)
+    assert process.consume("test", "ada", rate).allowed
+    RateUsage.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    assert process.consume("test", "ada", rate).allowed
+    assert RateUsage.objects.get().uses == 2  # two anew, of which one is left

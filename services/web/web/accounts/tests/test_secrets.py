@@ -57,7 +57,7 @@ def test_an_error_nobody_foresaw_tells_nothing(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("planted-detail")
 
-    monkeypatch.setattr("web.messaging.outbox.send", fail)
+    monkeypatch.setattr("web.messaging.outbox.outbox.send", fail)
     api = APIClient(raise_request_exception=False)
     answer = api.post("/api/v1/users", {"email": "ada@example.org", "password": PASSWORD})
     assert answer.status_code == 500

@@ -1,5 +1,8 @@
 """Signing in, and what a token opens."""
 
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +12,11 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
 from structlog.testing import capture_logs
 
+from tests.support.polling import poll
+from web import recent
 from web.accounts.attempts import REMEMBERED
 from web.accounts.hashing import Argon2
 from web.accounts.models import KnownNetwork, User
@@ -162,15 +168,93 @@ def test_a_change_of_the_password_ends_all_tokens() -> None:
     assert whoami(refresh(fresh["refresh"]).json()["access"]).status_code == 200
 
 
+def test_a_token_is_checked_again_after_two_seconds(
+    django_assert_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = make_user()
+    token = sign_in().json()["access"]
+    assert whoami(token).status_code == 200
+    user.is_active = False
+    user.save()
+    with django_assert_num_queries(1):  # the view's own
+        assert whoami(token).status_code == 200
+    later = time.monotonic() + recent.SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert whoami(token).status_code == 401
+
+
+def test_a_token_counts_no_longer_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "SECONDS", 3600.0)
+    ending = AccessToken.for_user(make_user())
+    ending.set_exp(lifetime=timedelta(seconds=3))
+    assert whoami(str(ending)).status_code == 200
+    poll(lambda: whoami(str(ending)).status_code, lambda status: status == 401, what="end of it")
+
+
 def test_who_signed_in_or_failed_is_told_in_the_log() -> None:
     user = make_user()
     with capture_logs() as lines:
         sign_in(password="planted-password")
         sign_in()
     told = [line for line in lines if line["event"] in ("sign-in failed", "signed in")]
-    assert [line.get("user") for line in told] == [None, str(user.pk)]
+    assert [line.get("user") for line in told] == [str(user.pk)] * 2
     assert {line["network"] for line in told} == {"127.0.0.1"}
     assert "planted-password" not in str(lines)
+
+
+def test_what_was_limited_refused_or_not_refreshed_is_told_in_the_log(settings: Settings) -> None:
+    settings.THROTTLE_SIGN_IN = Rate(1, seconds=60)
+    user = make_user()
+    with capture_logs() as lines:
+        refresh("planted-token")
+        sign_in()
+        client_of(user).get("/api/v1/ops/dead-letters")
+    told = [line for line in lines if line["event"] in ("refresh refused", "limited", "refused")]
+    assert [line["event"] for line in told] == ["refresh refused", "limited", "refused"]
+    assert {line["network"] for line in told} == {"127.0.0.1"}
+    assert told[1]["scope"] == "sign_in"
+    assert (told[2]["user"], told[2]["path"]) == (str(user.pk), "/api/v1/ops/dead-letters")
+    assert "planted-token" not in str(lines)
+
+
+def sign_in_to_the_administration(
+    email: str, password: str = PASSWORD, network: str = "127.0.0.1"
+) -> int:
+    form = {"username": email, "password": password}
+    return Client(REMOTE_ADDR=network).post("/admin/login/", form).status_code
+
+
+def test_which_operator_signed_in_failed_or_was_refused_is_told_in_the_log(
+    settings: Settings,
+) -> None:
+    settings.THROTTLE_SIGN_IN_FAILURES = Rate(1, seconds=600)
+    user = make_user(staff=True)
+    with capture_logs() as lines:
+        assert sign_in_to_the_administration("Ada@example.org") == 302
+        for _ in range(2):
+            sign_in_to_the_administration("Ada@example.org", "planted-password")
+    told = [(line["event"], line["user"]) for line in lines if "operator" in line["event"]]
+    assert told == [
+        ("operator signed in", str(user.pk)),
+        ("operator's sign-in failed", str(user.pk)),
+        ("operator's sign-in refused, after too many failures", str(user.pk)),
+    ]
+    assert "planted-password" not in str(lines)
+
+
+@pytest.mark.parametrize("way", [sign_in, sign_in_to_the_administration])
+def test_failures_without_an_account_are_told_apart_by_a_digest_of_the_address(
+    way: Callable[[str], object], settings: Settings
+) -> None:
+    settings.THROTTLE_SIGN_IN_FAILURES = Rate(1, seconds=600)
+    with capture_logs() as lines:
+        for address in ("nobody@example.org", "Nobody@example.org", "other@example.org"):
+            way(address)
+    told = [line for line in lines if "sign-in" in line["event"]]
+    assert ["failed" in line["event"] for line in told] == [True, False, True]
+    digests = [line["address_digest"] for line in told]
+    assert digests[0] == digests[1] != digests[2]
+    assert "nobody" not in str(lines)
 
 
 def test_successes_do_not_count_as_failures(settings: Settings) -> None:
@@ -225,6 +309,22 @@ def test_the_administrations_sign_in_is_limited_together_with_the_apis(
     answer = Client().post("/admin/login/", form)
     assert answer.status_code == 200
     assert "Too many failed attempts" in answer.content.decode()
+
+
+def test_the_administration_stays_open_to_networks_that_the_account_knows(
+    settings: Settings,
+) -> None:
+    settings.THROTTLE_SIGN_IN_FAILURES_ADDRESS = Rate(5, seconds=600)
+    make_user(staff=True)
+
+    def attempt(number: int, password: str = PASSWORD) -> int:
+        network = f"198.51.100.{number}"
+        return sign_in_to_the_administration("ada@example.org", password, network)
+
+    assert attempt(99) == 302
+    for number in range(8):
+        attempt(number, "wrong password")
+    assert (attempt(50), attempt(99)) == (200, 302)
 
 
 def test_the_administrations_sign_in_is_limited_by_client_too(settings: Settings) -> None:

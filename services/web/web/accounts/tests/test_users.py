@@ -1,6 +1,7 @@
 """Users, and how operators make them."""
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group
 from django.core.management import call_command
@@ -77,16 +78,24 @@ def test_an_operator_sees_users_and_cannot_change_their_address(admin_client: Cl
 
 RIGHTS = {"is_staff": "on", "is_superuser": "on", "is_active": "on"}
 PAGES = "/admin/accounts/user"
+ADDRESSES = "/admin/account/emailaddress"
+
+
+def clerk_who_may(client: Client, *codenames: str) -> Client:
+    user = permit(make_user("clerk@example.org", staff=True), *codenames)
+    assert client.login(email=user.email, password=PASSWORD)
+    return client
 
 
 @pytest.fixture
 def clerk(client: Client) -> Client:
-    """Staff who may make, change and delete accounts and groups, but are no superuser."""
-    codenames = [f"{act}_{model}" for act in ("add", "change", "delete", "view")
-                 for model in ("user", "group")]  # fmt: skip
-    user = permit(make_user("clerk@example.org", staff=True), *codenames)
-    assert client.login(email=user.email, password=PASSWORD)
-    return client
+    """Staff who may do all with accounts, addresses and groups, but are no superuser."""
+    acts, models = ("add", "change", "delete", "view"), ("user", "emailaddress", "group")
+    return clerk_who_may(client, *(f"{act}_{model}" for act in acts for model in models))
+
+
+def make_boss() -> User:
+    return User.objects.create_superuser("boss@example.org", PASSWORD)
 
 
 def test_staff_closes_accounts_and_gives_nobody_rights(clerk: Client) -> None:
@@ -112,7 +121,7 @@ def test_staff_makes_no_staff(clerk: Client) -> None:
 @pytest.mark.parametrize("email", ["clerk@example.org", "boss@example.org"])
 @pytest.mark.parametrize("page", ["change", "password", "delete"])
 def test_staff_does_not_touch_the_accounts_of_staff(clerk: Client, page: str, email: str) -> None:
-    User.objects.create_superuser("boss@example.org", PASSWORD)
+    make_boss()
     pk = User.objects.get(email=email).pk
     form = {"post": "yes", "password1": "another fine one", "password2": "another fine one"}
     path = f"{PAGES}/{pk}/password/" if page == "password" else f"{PAGES}/{pk}/{page}/"
@@ -123,10 +132,61 @@ def test_staff_does_not_touch_the_accounts_of_staff(clerk: Client, page: str, em
 
 
 def test_staff_deletes_no_staff_with_many_others(clerk: Client) -> None:
-    boss, user = User.objects.create_superuser("boss@example.org", PASSWORD), make_user()
+    boss, user = make_boss(), make_user()
     form = {"action": "delete_selected", "_selected_action": [boss.pk, user.pk], "post": "yes"}
     assert clerk.post(f"{PAGES}/", form).status_code == 403
     assert User.objects.count() == 3
+
+
+def test_whoever_may_only_change_accounts_does_not_rise(client: Client) -> None:
+    clerk, user = clerk_who_may(client, "change_user"), make_user()
+    oneself = User.objects.get(email="clerk@example.org")
+    assert clerk.post(f"{PAGES}/{oneself.pk}/change/", RIGHTS).status_code == 403
+    assert clerk.post(f"{PAGES}/{user.pk}/change/", RIGHTS).status_code == 302
+    assert not User.objects.filter(is_superuser=True).exists()
+    assert User.objects.get(is_staff=True) == oneself
+
+
+@pytest.mark.parametrize("email", ["clerk@example.org", "boss@example.org"])
+def test_staff_does_not_touch_the_addresses_of_staff(clerk: Client, email: str) -> None:
+    make_boss()
+    address = EmailAddress.objects.get(email=email)
+    form = {"user": str(address.user_id), "email": "mine@example.org"}
+    many = {"action": "delete_selected", "_selected_action": [address.pk], "post": "yes"}
+    assert clerk.post(f"{ADDRESSES}/{address.pk}/change/", form).status_code == 403
+    assert clerk.post(f"{ADDRESSES}/{address.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert clerk.post(f"{ADDRESSES}/", many).status_code == 403
+    assert clerk.post(f"{ADDRESSES}/add/", form).status_code == 403
+    assert EmailAddress.objects.get(user=address.user).email == email
+    assert sign_in(Client(), email) == 200
+
+
+def test_staff_verifies_no_address_of_staff(clerk: Client) -> None:
+    user, other = make_user(verified=False), make_user("other@example.org", staff=True)
+    EmailAddress.objects.update(verified=False)
+    mark = {"action": "make_verified", "_selected_action": EmailAddress.objects.get(user=user).pk}
+    assert clerk.post(f"{ADDRESSES}/", mark).status_code == 302
+    mark["_selected_action"] = EmailAddress.objects.get(user=other).pk
+    assert clerk.post(f"{ADDRESSES}/", mark).status_code == 403
+    assert EmailAddress.objects.get(verified=True).user == user
+
+
+def test_staff_gives_no_address_to_staff(clerk: Client) -> None:
+    address, boss = EmailAddress.objects.get(user=make_user()), make_boss()
+    form = {"user": str(address.user_id), "email": "new@example.org", "verified": "on"}
+    page = f"{ADDRESSES}/{address.pk}/change/"
+    assert clerk.post(page, form).status_code == 302
+    assert clerk.post(page, form | {"user": str(boss.pk)}).status_code == 403
+    address.refresh_from_db()
+    assert (address.email, address.user.email) == ("new@example.org", "ada@example.org")
+
+
+def test_whoever_may_only_look_at_addresses_verifies_none(client: Client) -> None:
+    clerk = clerk_who_may(client, "view_emailaddress")
+    address = EmailAddress.objects.get(user=make_user(verified=False))
+    clerk.post(f"{ADDRESSES}/", {"action": "make_verified", "_selected_action": address.pk})
+    address.refresh_from_db()
+    assert not address.verified
 
 
 def test_groups_are_the_superusers_own(clerk: Client) -> None:

@@ -8,8 +8,9 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.core import signing
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
 from web.accounts.keys import key_of
@@ -24,6 +25,7 @@ from web.accounts.tests.factories import (
 )
 from web.mail.models import Email
 from web.messaging.models import OutboxMessage
+from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
@@ -67,6 +69,42 @@ def test_the_key_makes_the_account_and_queues_the_welcome_mail() -> None:
     assert sign_in() == 200
 
 
+@pytest.mark.parametrize(
+    ("stored", "spellings"),
+    [
+        (
+            "x@xn--bcher-kva.example.org",
+            [
+                "x@b\u00fccher.example.org",
+                "x@bu\u0308cher.example.org",
+                "x@XN--BCHER-KVA.example.org",
+            ],
+        ),
+        (
+            "\u00e9@example.org",
+            ["\u00e9@example.org", "e\u0301@example.org", "E\u0301@example.org"],
+        ),
+        ("i\u0307a@example.org", ["\u0130a@example.org", "I\u0307a@example.org"]),
+    ],
+)
+def test_all_spellings_of_an_address_are_one_account(stored: str, spellings: list[str]) -> None:
+    for spelling in [*spellings, stored]:
+        answer = APIClient().post(f"{API}/users", {"email": spelling, "password": PASSWORD})
+        assert (answer.status_code, answer.json()["email"]) == (202, stored)
+    first, *others = mailed_keys(stored)
+    assert Email.objects.count() == 2
+    assert verify(first).json() == {"email": stored, "verified": True}
+    for key in others:
+        verify(key)
+    forget_mail_limits()
+    for spelling in [*spellings, stored]:
+        register(email=spelling)
+        body = {"email": spelling, "password": PASSWORD}
+        assert APIClient().post(f"{API}/auth/token", body).status_code == 200
+    assert Email.objects.filter(recipient=stored, template="account_exists").exists()
+    assert User.objects.get().email == stored
+
+
 def test_the_mails_that_went_to_an_address_are_its_owners() -> None:
     verify(register())
     mails = client_of(User.objects.get()).get(f"{API}/mails").json()["results"]
@@ -74,6 +112,7 @@ def test_the_mails_that_went_to_an_address_are_its_owners() -> None:
 
 
 MINE, OTHERS = "correct horse battery", "laid in wait by somebody"
+STRANGER = "198.51.100.7"
 
 
 @pytest.mark.parametrize("mine_first", [True, False])
@@ -106,7 +145,7 @@ def test_a_welcome_mail_that_cannot_be_stored_undoes_the_verification(
         raise ZeroDivisionError
 
     key = register()
-    monkeypatch.setattr("web.messaging.outbox.send", fail)
+    monkeypatch.setattr("web.messaging.outbox.outbox.send", fail)
     with pytest.raises(ZeroDivisionError):
         verify(key)
     assert not User.objects.exists()
@@ -218,9 +257,33 @@ def test_resend_answers_and_does_the_same_for_every_address() -> None:
     assert done[0] == done[1] == done[2]
 
 
-def test_one_address_gets_few_links_a_day() -> None:
-    make_registration()
+def ask_from(client: str, way: str, password: str = OTHERS) -> int:
+    """Ask for a mail from some client address, and return how many there are now."""
+    body = {"email": "ada@example.org", "password": password}
+    if way != "users":
+        del body["password"]
+    if way == "page":
+        Client(REMOTE_ADDR=client).post("/verify/resend", body)
+    else:
+        APIClient(REMOTE_ADDR=client).post(f"{API}/{way}", body)
+    return Email.objects.count()
+
+
+@pytest.mark.parametrize("way", ["users", "users/verify/resend", "page"])
+def test_one_client_has_few_mails_sent_to_an_address_and_takes_them_from_nobody(way: str) -> None:
+    for _ in range(25):
+        ask_from(STRANGER, way)
+    assert Email.objects.count() == 2
     for _ in range(30):
-        resend("ada@example.org")
         forget_mail_limits("account_mail:")  # a minute passes
+        ask_from(STRANGER, way)
     assert Email.objects.count() == 20
+    assert ask_from("203.0.113.9", way) == 21
+    assert verify(register(MINE)).status_code == 200
+    assert sign_in(MINE) == 200
+
+
+def test_one_address_gets_so_many_mails_a_day_and_no_more_whoever_asks(settings: Settings) -> None:
+    settings.VERIFICATION_MAIL_ADDRESS_RATE = Rate(5, seconds=86_400)
+    sent = [ask_from(f"198.51.100.{number}", "users") for number in range(8)]
+    assert sent == [1, 2, 3, 4, 5, 5, 5, 5]

@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.results import Progress, TaskError, TaskEvent, TaskState
+from contracts.events import Progress, TaskError, TaskEvent, TaskState
 from contracts.tasks import RUN_COMPUTATION
 from web.accounts.models import User
 from web.jobs.models import Computation, Job

@@ -10,7 +10,9 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from rest_framework.test import APIClient
+from structlog.testing import capture_logs
 
+from web import recent
 from web.accounts.models import User
 from web.jobs import admission
 from web.jobs.models import Computation, Job
@@ -54,15 +56,34 @@ def test_a_job_is_accepted_with_its_message_in_one_transaction(client: APIClient
     assert message.headers["timelimit"] == [15, 10]
 
 
+def test_a_field_that_is_not_known_is_refused(client: APIClient) -> None:
+    answer = client.post("/api/v1/jobs", ADDITION | {"argumnets": {}})
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+    problem = answer.json()
+    assert (problem["status"], problem["code"]) == (400, "invalid")
+    assert problem["errors"] == [{
+        "field": "argumnets", "code": "unknown",
+        "detail": "There is no such field; there is computation, arguments.",
+    }]  # fmt: skip
+    assert not Job.objects.exists()
+
+
 def test_submitting_takes_few_queries(
     client: APIClient, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "backlog", admission.Backlog())
     monkeypatch.setattr(admission, "FRESH", 3600)
     client.post("/api/v1/jobs", ADDITION)  # counts the backlog
-    # rate, computation, savepoint, own jobs, job, message, release
-    with django_assert_num_queries(7):
-        client.post("/api/v1/jobs", ADDITION)
+    with django_assert_num_queries(1):  # all in one: own jobs, job and message
+        assert client.post("/api/v1/jobs", ADDITION).status_code == 202
+    recent.forget_all()
+    with django_assert_num_queries(2):  # also the computation
+        assert client.post("/api/v1/jobs", ADDITION).status_code == 202
+    key = {"Idempotency-Key": "k"}
+    with django_assert_num_queries(2):  # also a job of the same key
+        assert client.post("/api/v1/jobs", ADDITION, headers=key).status_code == 202
+    with django_assert_num_queries(1):
+        assert client.post("/api/v1/jobs", ADDITION, headers=key).status_code == 202
 
 
 def test_the_same_idempotency_key_gives_the_same_job(client: APIClient) -> None:
@@ -225,6 +246,25 @@ def test_waiting_ends_as_soon_as_the_job_does(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_whoever_waits_looks_at_the_state_alone(
+    user: User,
+    client: APIClient,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    request.addfinalizer(watch.stop)
+    monkeypatch.setattr("web.tracking.waiting.RECHECK", 0.05)
+    job = make_job(user)
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(f"/api/v1/jobs/{job.id}?wait=1").json()["state"] == "queued"
+    looks = [query["sql"] for query in queries if 'FROM "jobs_job"' in query["sql"]]
+    whole = ['"jobs_job"."arguments"' in look for look in looks]
+    # Once to see whose it is, once for the answer.
+    assert (whole[0], whole[-1], sum(whole)) == (True, True, 2)
+    assert len(looks) > 5
+
+
+@pytest.mark.django_db(transaction=True)
 def test_nobody_takes_all_places_of_those_who_wait(
     user: User, client: APIClient, settings: Settings, request: pytest.FixtureRequest
 ) -> None:
@@ -257,14 +297,18 @@ def test_nobody_takes_all_places_of_those_who_wait(
 
 
 def test_submissions_of_a_user_are_limited_by_number_and_size(
-    client: APIClient, settings: Settings
+    client: APIClient, user: User, settings: Settings
 ) -> None:
     settings.THROTTLE_SUBMISSION = Rate(4, seconds=3600)
     large = ADDITION | {"unknown": "x" * 40 * 1024}  # counts three times, also when it is refused
     assert client.post("/api/v1/jobs", ADDITION).status_code == 202
     client.post("/api/v1/jobs", large)
-    refused = client.post("/api/v1/jobs", ADDITION)
+    with capture_logs() as lines:
+        refused = client.post("/api/v1/jobs", ADDITION)
     assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+    (told,) = [line for line in lines if line["event"] == "limited"]
+    assert told == {"event": "limited", "log_level": "warning", "scope": "submission",
+                    "user": str(user.pk)}  # fmt: skip
     assert 0 < int(refused["Retry-After"]) <= 3600
     stranger = APIClient()
     stranger.force_authenticate(make_user("grace@example.org"))

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from contracts.results import TaskState
+from contracts.events import TaskState
 from web.accounts.models import User
 from web.jobs.models import Job
 from web.jobs.results import JOBS

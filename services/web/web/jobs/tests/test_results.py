@@ -15,11 +15,13 @@ from msgspec import structs
 from pytest_django import Settings
 
 from contracts.errors import TaskReturnedError
-from contracts.results import TaskError, TaskEvent, TaskState
+from contracts.events import TaskError, TaskEvent, TaskState
 from web.jobs.models import Job
 from web.jobs.results import JOBS
 from web.jobs.tests.factories import BEGINNING, event, make_job, make_user
-from web.messaging.dead_letters import Corpse, describe, event_of
+from web.messaging.broker.arrivals import Arrival
+from web.messaging.letters.dead_letters import event_of
+from web.messaging.letters.making import of_arrival
 from web.messaging.models import OutboxMessage
 
 pytestmark = pytest.mark.django_db
@@ -162,9 +164,9 @@ def test_a_transient_failure_is_queued_once_however_often_it_is_told(job: Job) -
 
 def test_a_transient_failure_that_lasts_too_long_is_final(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(queued_at="2001-01-01T00:00Z")
-    apply(event(job.id, S.RETRY))
+    apply(event(job.id, S.RETRY, 2))
     job.refresh_from_db()
-    assert (job.state, job.error) == ("failed", {"type": "ValueError", "message": "attempt 1"})
+    assert (job.state, job.error) == ("failed", {"type": "ValueError", "message": "attempt 2"})
     assert not OutboxMessage.objects.filter(task_id=job.id).exists()
 
 
@@ -198,7 +200,7 @@ def test_results_of_jobs_that_are_gone_are_ignored(job: Job) -> None:
 def test_the_workers_own_reason_beats_the_dead_letters(job: Job, failure_first: bool) -> None:
     headers = {"task": "compute.run", "id": str(job.id), "retries": 0,
                "x-death": [{"reason": "rejected", "queue": "compute"}]}  # fmt: skip
-    death = event_of(describe(Corpse(headers, {}, b"[[],{},{}]", "compute.run")))
+    death = event_of(of_arrival(Arrival(headers, {}, b"[[],{},{}]", "compute.run")))
     assert death is not None
     failure = event(job.id, S.FAILURE)
     for arrival in (failure, death) if failure_first else (death, failure):
@@ -212,13 +214,13 @@ def test_a_task_that_killed_its_worker_each_time_fails_with_that_reason(job: Job
         apply(event(job.id, S.STARTED, attempt))
     headers = {"task": "compute.run", "id": str(job.id), "retries": 0,
                "x-death": [{"reason": "delivery_limit", "queue": "compute"}]}  # fmt: skip
-    death = event_of(describe(Corpse(headers, {}, b"[[],{},{}]", "compute.run")))
+    death = event_of(of_arrival(Arrival(headers, {}, b"[[],{},{}]", "compute.run")))
     assert death is not None
     apply(death)
     job.refresh_from_db()
     assert job.state == "failed"
     assert job.error is not None
-    assert "crashed its worker 4 times" in job.error["message"]
+    assert "its worker died, or lost its connection, 4 times" in job.error["message"]
 
 
 def test_a_job_that_is_tried_again_keeps_its_request_id(job: Job) -> None:

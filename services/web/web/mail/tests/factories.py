@@ -6,7 +6,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from contracts.results import TaskError, TaskEvent, TaskState
+from contracts.events import TaskError, TaskEvent, TaskState
+from contracts.mails import VerifyEmail
 from contracts.tasks import SEND_EMAIL
 from web.accounts.models import User
 from web.mail import sending
@@ -17,12 +18,15 @@ from web.tracking.rules import DeadLetterEvent, phase
 
 BEGINNING = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 KEY = "planted-key"
+MAIL = VerifyEmail(
+    verification_url=f"https://example.org/?key={KEY}", verification_key=KEY, expires_in_days=3
+)
 
 
 def make_mail(user: User | None = None, **changes: Any) -> Email:
     """Queue a mail in the past, as if the relay had published its message already."""
     with transaction.atomic():
-        email = sending.queue("verify_email", "ada@example.org", {"key": KEY}, user=user)
+        email = sending.queue(MAIL, "ada@example.org", user=user)
     OutboxMessage.objects.filter(task_id=email.id).delete()
     Email.objects.filter(pk=email.pk).update(**{"created_at": BEGINNING} | changes)
     email.refresh_from_db()

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.results import TaskEvent, TaskState
+from contracts.events import TaskEvent, TaskState
 from web.mail.attempts import OUTCOMES
 from web.mail.models import Email
 from web.mail.results import STATES
-from web.mail.tests.factories import answer_of, arrive, event, make_mail
+from web.mail.tests.factories import MAIL, answer_of, arrive, event, make_mail
 from web.messaging.models import OutboxMessage
 from web.tracking.rules import FIRST_ANSWER, phase
 
@@ -55,7 +55,7 @@ def check_mail(email: Email, events: list[TaskEvent]) -> None:
         assert (email.context, email.failed_at) == (None, None)
         assert email.sent_at is not None
         return
-    assert (email.context, email.sent_at) == ({"key": "planted-key"}, None)
+    assert (email.context, email.sent_at) == (MAIL.context(), None)
     if not events:
         assert email.state == "queued"
         return

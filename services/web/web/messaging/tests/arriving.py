@@ -1,4 +1,4 @@
-"""Results on their way to a collector at work."""
+"""Messages on their way to a collector."""
 
 from typing import Any
 
@@ -6,10 +6,12 @@ import msgspec
 from kombu import Connection
 
 from contracts import topology
-from contracts.results import TaskEvent, TaskState
+from contracts.events import TaskEvent, TaskState
+from tests.support.polling import poll
 from web.jobs.models import Job
 from web.jobs.tests.factories import event
-from web.messaging.tests.running import poll
+from web.messaging.broker.arrivals import Arrival
+from web.messaging.inbox.inbox import Inbox
 
 
 def publish(
@@ -44,7 +46,33 @@ def routing_key(body: bytes) -> str:
         return "compute.run.success"
 
 
+def arrive(
+    amqp: Connection,
+    *bodies: bytes,
+    key: str | None = None,
+    headers: dict[str, Any] | None = None,
+    exchange: str = "",
+) -> list[Arrival]:
+    """Publish as a worker does, and receive through a collector's inbox."""
+    publish(amqp, *bodies, key=key, headers=headers, exchange=exchange)
+    return receive(amqp, len(bodies))
+
+
+def receive(amqp: Connection, count: int) -> list[Arrival]:
+    with amqp.clone() as connection:
+        inbox = Inbox(connection)
+        received: list[Arrival] = []
+        while len(received) < count:
+            received += inbox.receive()
+        inbox.acknowledge(received[-1])
+    return received
+
+
+def encoded(arrival: TaskEvent) -> bytes:
+    return msgspec.json.encode(arrival)
+
+
 def succeed(amqp: Connection, job: Job) -> None:
     """Report a success, and wait until the job shows it."""
-    publish(amqp, msgspec.json.encode(event(job.id, TaskState.SUCCESS)))
-    poll(lambda: Job.objects.get(pk=job.pk).state == "succeeded", "success")
+    publish(amqp, encoded(event(job.id, TaskState.SUCCESS)))
+    poll(lambda: Job.objects.get(pk=job.pk).state == "succeeded", what="success")

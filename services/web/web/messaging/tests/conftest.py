@@ -1,4 +1,4 @@
-"""A virtual host of the real broker for each test that needs one."""
+"""A job, and a virtual host of the real broker for each test that needs one."""
 
 import uuid
 from collections.abc import Iterator
@@ -8,9 +8,16 @@ import pytest
 from kombu import Connection
 
 from contracts import topology
-from local.broker import Broker
-from web.messaging.publisher_app import app
+from local.servers.broker import Broker
+from web.jobs.models import Job
+from web.jobs.tests.factories import make_job, make_user
+from web.messaging.broker.client import app
 from web.messaging.tests.staffing import consume, report
+
+
+@pytest.fixture
+def job(db: None) -> Job:
+    return make_job(make_user())
 
 
 @pytest.fixture

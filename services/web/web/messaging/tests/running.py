@@ -1,30 +1,19 @@
 """Relays and collectors at work in threads, as their commands run them."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import connection
 from structlog.testing import capture_logs
 
-from contracts.liveness import LivenessFile
-from web.messaging.lifecycle import StopSignal, keep_running
+from runtime.liveness import LivenessFile
+from tests.support.polling import DEADLINE, poll
+from web.messaging.processes.lifecycle import StopSignal, keep_running
 
-T = TypeVar("T")
-DEADLINE = 60.0  # seconds; far more than anything takes
 Session = Callable[[StopSignal, LivenessFile], None]
-
-
-def poll(look: Callable[[], T], what: str, explain: object = "") -> T:
-    """Wait until something is there."""
-    end = time.monotonic() + DEADLINE
-    while not (seen := look()):
-        assert time.monotonic() < end, f"no {what}\n{explain}"
-        time.sleep(0.05)
-    return seen
 
 
 def waits_for_a_lock() -> bool:
@@ -61,7 +50,12 @@ class Running:
 
     def hear(self, *words: str, times: int = 1) -> None:
         """Wait until something has been logged so often."""
-        poll(lambda: len(self.said(*words)) >= times, f"{times} times {words}", self.log)
+        poll(
+            lambda: self.said(*words),
+            lambda said: len(said) >= times,
+            what=f"{words}, {times} times",
+            explain=lambda: self.log,
+        )
 
     def end(self) -> None:
         """Tell it to stop, and wait until it has."""

@@ -10,15 +10,15 @@ from amqp import Message
 from kombu import Connection, Consumer
 
 from contracts import topology
-from contracts.liveness import LivenessFile
-from contracts.results import WorkerReport
+from contracts.events import WorkerReport
+from runtime.liveness import LivenessFile
+from tests.support.polling import poll
 from web.jobs.models import Job
 from web.jobs.tests.factories import make_job, make_user
-from web.messaging import workers
-from web.messaging.lifecycle import StopSignal
+from web.messaging.inbox import workers
+from web.messaging.lost.reconciliation import Reconciler
 from web.messaging.models import OutboxMessage
-from web.messaging.reconciliation import Reconciler
-from web.messaging.tests.running import poll
+from web.messaging.processes.lifecycle import StopSignal
 
 
 def consume(consuming: ExitStack, amqp: Connection, queue: str) -> None:
@@ -27,7 +27,7 @@ def consume(consuming: ExitStack, amqp: Connection, queue: str) -> None:
     consumer = Consumer(connection, [known], auto_declare=False, prefetch_count=1, on_message=print)
     before = _consumers(amqp, queue)
     consumer.consume()
-    poll(lambda: _consumers(amqp, queue) > before, "consumer that the queue knows of")
+    poll(lambda: _consumers(amqp, queue) > before, what="consumer that the queue knows of")
 
 
 def _consumers(amqp: Connection, queue: str) -> int:

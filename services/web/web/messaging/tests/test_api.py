@@ -14,10 +14,10 @@ from rest_framework.test import APIClient
 from web.accounts.tests.factories import client_of, make_user, permit
 from web.jobs.models import Job
 from web.jobs.tests.factories import make_job
-from web.messaging import repair
-from web.messaging.dead_letters import Corpse
+from web.messaging.broker.arrivals import Arrival
+from web.messaging.letters import repair
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.tests.factories import corpse, save
+from web.messaging.tests.factories import dead_message, save
 
 pytestmark = pytest.mark.django_db
 LETTERS = "/api/v1/ops/dead-letters"
@@ -42,9 +42,9 @@ def listed(client: APIClient, **query: Any) -> list[int]:
 def some() -> dict[str, DeadLetter]:
     """Make a letter of each of three kinds."""
     return {
-        "rejected": save(corpse(uuid4())),
-        "malformed": save(corpse(uuid4(), b"{}", task="mailer.send_email")),
-        "unrouted": save(Corpse({}, {}, b"{}", "k", "warren.tasks")),
+        "rejected": save(dead_message(uuid4())),
+        "malformed": save(dead_message(uuid4(), b"{}", task="mailer.send_email")),
+        "unrouted": save(Arrival({}, {}, b"{}", "k", "warren.tasks")),
     }
 
 
@@ -83,7 +83,7 @@ def pages(client: APIClient, direction: str, address: str) -> Iterator[list[int]
 
 
 def test_pages_of_letters_of_one_moment_hold_each_once_both_ways(operator: APIClient) -> None:
-    letters = [save(corpse(uuid4())).pk for _ in range(7)]
+    letters = [save(dead_message(uuid4())).pk for _ in range(7)]
     DeadLetter.objects.update(created_at=timezone.now())
     newest_first = sorted(letters, reverse=True)
     forth = list(pages(operator, "next", f"{LETTERS}?page_size=3"))
@@ -96,7 +96,7 @@ def test_pages_of_letters_of_one_moment_hold_each_once_both_ways(operator: APICl
 
 def test_page_by_page_all_can_be_discarded(operator: APIClient) -> None:
     for _ in range(8):
-        save(corpse(uuid4()))
+        save(dead_message(uuid4()))
     DeadLetter.objects.update(created_at=timezone.now())
     address: str | None = f"{LETTERS}?page_size=3&state=waiting"
     while address:
@@ -121,7 +121,7 @@ def test_what_is_no_cursor_is_refused(operator: APIClient, cursor: str) -> None:
 
 @pytest.mark.parametrize("pk", ["1", "-1", "9" * 19, "9" * 40])
 def test_a_cursor_may_point_to_what_is_not_there(operator: APIClient, pk: str) -> None:
-    save(corpse(uuid4()))
+    save(dead_message(uuid4()))
     cursor = b64encode(f"n 2126-01-01T00:00:00+00:00 {pk}".encode()).decode()
     answer = operator.get(LETTERS, {"cursor": cursor})
     assert (answer.status_code, len(answer.json()["results"])) == (200, 1)
@@ -138,7 +138,7 @@ def test_pages_follow_each_other(operator: APIClient) -> None:
 def test_a_letter_is_shown_without_what_is_secret(operator: APIClient, job: Job) -> None:
     arguments = {"email_id": "1", "template": "welcome", "recipient": "ada@example.org",
                  "context": {"verification_key": "planted"}}  # fmt: skip
-    letter = save(corpse(job.id, [[], arguments, {}], argsrepr="planted"))
+    letter = save(dead_message(job.id, [[], arguments, {}], argsrepr="planted"))
     letter.task = "mailer.send_email"
     letter.save()
     shown = operator.get(f"{LETTERS}/{letter.pk}").json()
@@ -154,7 +154,7 @@ def test_a_letter_is_shown_without_what_is_secret(operator: APIClient, job: Job)
 
 
 def test_a_letter_is_replayed_with_its_jobs_id_and_only_once(operator: APIClient, job: Job) -> None:
-    letter = save(corpse(job.id))
+    letter = save(dead_message(job.id))
     answer = operator.post(f"{LETTERS}/{letter.pk}/replay")
     assert answer.status_code == 200
     shown = answer.json()
@@ -170,7 +170,7 @@ def test_a_letter_is_replayed_with_its_jobs_id_and_only_once(operator: APIClient
 
 
 def test_what_cannot_be_replayed_is_told_by_code(operator: APIClient) -> None:
-    letter = save(corpse(uuid4()))
+    letter = save(dead_message(uuid4()))
     refused = operator.post(f"{LETTERS}/{letter.pk}/replay")
     assert (refused.status_code, refused.json()["code"]) == (409, "dead_letter_not_replayable")
     discarded = operator.post(f"{LETTERS}/{letter.pk}/discard").json()
@@ -186,7 +186,7 @@ def test_what_does_not_exist_is_not_found(operator: APIClient, address: str) -> 
 
 
 def test_several_are_replayed_and_each_that_is_not_is_named(operator: APIClient, job: Job) -> None:
-    good, gone = save(corpse(job.id)), save(corpse(uuid4()))
+    good, gone = save(dead_message(job.id)), save(dead_message(uuid4()))
     answer = operator.post(f"{LETTERS}/replay", {"ids": [good.pk, gone.pk, 999, good.pk]})
     assert answer.status_code == 200
     report = answer.json()
@@ -197,7 +197,7 @@ def test_several_are_replayed_and_each_that_is_not_is_named(operator: APIClient,
 
 def test_all_of_a_reason_and_task_are_dealt_with(operator: APIClient) -> None:
     letters = some()
-    save(corpse(uuid4(), b"{}"))
+    save(dead_message(uuid4(), b"{}"))
     selection = {"reason": "malformed", "task": "mailer.send_email"}
     assert operator.post(f"{LETTERS}/discard", selection).json()["done"] == 1
     assert operator.post(f"{LETTERS}/discard", {"reason": "malformed"}).json()["done"] == 1
@@ -230,7 +230,7 @@ def test_a_selection_has_to_be_clear(operator: APIClient, selection: Any) -> Non
 
 def test_the_summary_counts_what_waits(operator: APIClient) -> None:
     letters = some()
-    save(corpse(uuid4()))
+    save(dead_message(uuid4()))
     repair.discard([letters["unrouted"].pk], "ops")
     old = timezone.now() - timedelta(hours=1)
     DeadLetter.objects.filter(pk=letters["malformed"].pk).update(created_at=old)
@@ -278,7 +278,7 @@ def test_staff_without_a_permission_for_dead_letters_may_nothing(address: str) -
 
 
 def test_staff_who_may_view_dead_letters_may_only_read(job: Job) -> None:
-    letter = save(corpse(job.id))
+    letter = save(dead_message(job.id))
     client = client_of(permit(make_user("reader@example.org", staff=True), "view_deadletter"))
     assert listed(client) == [letter.pk]
     for address in (f"/{letter.pk}/replay", f"/{letter.pk}/discard", "/replay", "/discard"):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from msgspec import structs
 from rest_framework.test import APIClient
 
-from contracts.results import Catalogue, TaskEvent, TaskState
+from contracts.events import Catalogue, TaskEvent, TaskState
 from web.jobs import catalogue, submission
 from web.jobs.models import Computation, Job
 from web.jobs.results import JOBS
@@ -51,11 +51,11 @@ def run(task: TaskEvent, began: datetime, state: TaskState, took: timedelta) -> 
     return structs.replace(task, state=state, started_at=began, at=began + took)
 
 
-def run_job(job: Job, began: datetime, ending: TaskState = S.SUCCESS) -> Job:
+def run_job(job: Job, began: datetime, ending: TaskState = S.SUCCESS, attempt: int = 1) -> Job:
     """Let a job start and end, by the clock of its worker."""
     for state, took in ((S.STARTED, timedelta()), (ending, TOOK)):
         with transaction.atomic():
-            JOBS.apply([run(jobs.event(job.id, ending), began, state, took)])
+            JOBS.apply([run(jobs.event(job.id, ending, attempt), began, state, took)])
     job.refresh_from_db()
     return job
 
@@ -126,7 +126,7 @@ def test_a_job_is_given_up_in_time_by_a_collector_with_a_wrong_clock(
 ) -> None:
     settings.JOB_RETRY_FOR = 1800
     Job.objects.filter(pk=job.pk).update(queued_at=Now() - timedelta(minutes=31))
-    run_job(job, job.created_at, S.RETRY)
+    run_job(job, job.created_at, S.RETRY, attempt=2)
     assert job.state == "failed"
     assert job.finished_at is not None
     assert job.started_at is not None

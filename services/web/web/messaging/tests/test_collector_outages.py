@@ -1,6 +1,7 @@
 """The collector while what it needs is away, and after whatever can be in its queues."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -11,28 +12,27 @@ from kombu import Connection
 from psycopg import sql
 
 from contracts import topology
-from contracts.results import TaskState
-from local.broker import Broker
+from contracts.events import TaskState
+from local.servers.broker import Broker
+from tests.support.polling import poll
 from web.jobs.models import Job
-from web.jobs.tests.factories import event, make_job, make_user
-from web.messaging.collector import collect
-from web.messaging.lifecycle import is_outage
-from web.messaging.relay import relay
+from web.jobs.tests.factories import event
+from web.messaging.inbox.collector import collect
+from web.messaging.letters import dead_letters
+from web.messaging.outbox.relay import relay
+from web.messaging.processes.lifecycle import is_outage
 from web.messaging.tests.arriving import publish, succeed
-from web.messaging.tests.running import poll, running
+from web.messaging.tests.running import running
+
+RELAY = partial(relay, park=dead_letters.park)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def job() -> Job:
-    return make_job(make_user())
-
-
-@pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses between two attempts to connect."""
-    monkeypatch.setattr("web.messaging.lifecycle.LONGEST_DELAY", 0.25)
+    monkeypatch.setattr("web.messaging.processes.lifecycle.LONGEST_DELAY", 0.25)
 
 
 @pytest.mark.parametrize("queue", ["web.results", "web.dead"])
@@ -62,7 +62,7 @@ def test_a_permission_that_was_taken_away_is_waited_for(
 def test_a_broker_that_was_frozen_is_found_again_by_who_only_listens(
     amqp: Connection, broker: Broker, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.messaging.broker.HEARTBEAT", 3)
+    monkeypatch.setattr("web.messaging.broker.connection.HEARTBEAT", 3)
     with running(collect) as work:
         broker.pause()
         try:
@@ -138,7 +138,7 @@ def test_a_server_that_fails_is_told_from_a_value_that_it_refuses(
 def test_interruptions_leave_no_connection_behind(
     amqp: Connection, broker: Broker, job: Job
 ) -> None:
-    with running(relay), running(collect) as work:  # the later log has what both say
+    with running(RELAY), running(collect) as work:  # the later log has what both say
         before = at_database()
         for count in range(1, 9):
             broker.drop_connections()
@@ -147,9 +147,9 @@ def test_interruptions_leave_no_connection_behind(
         amqp.collect()
         succeed(amqp, job)
         amqp.collect()
-        poll(lambda: at_broker(broker, amqp.virtual_host) == 2, "end of the old connections")
+        poll(lambda: at_broker(broker, amqp.virtual_host) == 2, what="end of the old connections")
         assert at_database() <= before
-    poll(lambda: at_broker(broker, amqp.virtual_host) == 0, "end of all connections")
+    poll(lambda: at_broker(broker, amqp.virtual_host) == 0, what="end of all connections")
 
 
 def at_broker(broker: Broker, vhost: str) -> int:

@@ -14,9 +14,9 @@ from django.core.management import CommandError, call_command
 from web.jobs.models import Job
 from web.jobs.tests.factories import make_job, make_user
 from web.mail.models import Email
-from web.messaging import repair
+from web.messaging.letters import repair
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.tests.factories import corpse, save
+from web.messaging.tests.factories import dead_message, save
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ def run(*arguments: str) -> str:
 
 
 def test_letters_are_listed_for_people_and_for_programs(job: Job) -> None:
-    letter, other = save(corpse(job.id)), save(corpse(uuid4(), b"{}"))
+    letter, other = save(dead_message(job.id)), save(dead_message(uuid4(), b"{}"))
     assert run("list").splitlines()[-1] == "2 waiting"
     assert run("list", "--reason", "rejected").splitlines()[-1] == "1 waiting"
     assert run("list", "--task", "mailer.send_email") == "0 waiting\n"
@@ -44,7 +44,7 @@ def test_letters_are_listed_for_people_and_for_programs(job: Job) -> None:
 
 
 def test_a_letter_is_shown_for_people_and_for_programs(job: Job) -> None:
-    letter = save(corpse(job.id, kwargsrepr="planted"))
+    letter = save(dead_message(job.id, kwargsrepr="planted"))
     text = run("show", str(letter.pk))
     assert '"computation": "add"' in text
     assert "planted" not in text
@@ -64,7 +64,7 @@ def test_a_letter_to_practise_on_is_made_of_a_mail_without_a_template() -> None:
 
 def test_a_replay_names_who_did_it(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ada")
-    letter = save(corpse(job.id))
+    letter = save(dead_message(job.id))
     assert run("replay", str(letter.pk)) == "1 replayed\n"
     letter.refresh_from_db()
     assert (letter.state, letter.handled_by) == ("replayed", "ada on the command line")
@@ -72,7 +72,7 @@ def test_a_replay_names_who_did_it(job: Job, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_refused_is_named_and_the_rest_done(job: Job) -> None:
-    letter, gone = save(corpse(job.id)), save(corpse(uuid4()))
+    letter, gone = save(dead_message(job.id)), save(dead_message(uuid4()))
     with pytest.raises(CommandError, match="1 could not be replayed") as failed:
         run("replay", str(gone.pk), str(letter.pk))
     assert failed.value.returncode == 1
@@ -85,9 +85,9 @@ def test_all_of_a_reason_are_dealt_with_and_progress_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(repair, "BATCH", 2)
-    kept = save(corpse(uuid4()))
+    kept = save(dead_message(uuid4()))
     for _ in range(3):
-        save(corpse(uuid4(), b"{}"))
+        save(dead_message(uuid4(), b"{}"))
     told = run("discard", "--reason", "malformed", "--yes")
     assert told == "2 done, 1 remain\n3 discarded\n"
     assert repair.waiting() == [kept.pk]
@@ -102,7 +102,7 @@ def test_wrong_usage_changes_nothing_and_is_told_apart(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", StringIO())
-    letter = save(corpse(uuid4()))
+    letter = save(dead_message(uuid4()))
     with pytest.raises(CommandError) as wrong:
         run("discard", *arguments)
     assert wrong.value.returncode == 2
@@ -114,7 +114,7 @@ def test_wrong_usage_changes_nothing_and_is_told_apart(
 def test_on_a_terminal_it_asks_before_it_deals_with_many(
     answer: str, left: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    save(corpse(uuid4()))
+    save(dead_message(uuid4()))
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "r") as terminal, os.fdopen(ours, "w") as keyboard:
         monkeypatch.setattr("sys.stdin", terminal)

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from web.jobs.tests.factories import make_job, make_user
-from web.messaging import dead_letters, redaction
-from web.messaging.dead_letters import Corpse
+from web.messaging.broker.arrivals import Arrival
+from web.messaging.letters import dead_letters, making, redaction
+from web.messaging.letters.serializers import DeadLetterDetailSerializer
 from web.messaging.models import DeadLetter
-from web.messaging.serializers import DeadLetterDetailSerializer
-from web.messaging.tests.factories import corpse, save
+from web.messaging.tests.factories import dead_message, save
 
 pytestmark = pytest.mark.django_db
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -38,13 +38,13 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
 def test_a_malformed_message_is_told_by_what_is_wrong_with_it(
     body: Any, headers: dict[str, Any], detail: str
 ) -> None:
-    letter = dead_letters.describe(corpse(uuid4(), body, **headers))
+    letter = making.of_arrival(dead_message(uuid4(), body, **headers))
     assert letter.reason == "malformed"
     assert detail in letter.detail
 
 
 def test_a_failure_that_nobody_foresaw_is_told_apart() -> None:
-    assert dead_letters.describe(corpse(uuid4())).reason == "rejected"
+    assert making.of_arrival(dead_message(uuid4())).reason == "rejected"
 
 
 @pytest.mark.parametrize(
@@ -57,32 +57,32 @@ def test_a_failure_that_nobody_foresaw_is_told_apart() -> None:
 def test_what_came_straight_to_the_dead_letters_is_not_taken_for_unrouted(
     body: Any, reason: str, detail: str
 ) -> None:
-    dead = replace(corpse(uuid4(), body), exchange="", routing_key="web.dead")
-    letter = dead_letters.describe(dead)  # its own record of a death is a forgery
+    dead = replace(dead_message(uuid4(), body), exchange="", routing_key="web.dead")
+    letter = making.of_arrival(dead)  # its own record of a death is a forgery
     assert (letter.reason, letter.queue) == (reason, "")
     assert letter.detail.startswith(detail)
 
 
 def test_a_dead_letter_delivered_twice_is_kept_once() -> None:
-    dead = corpse(uuid4())
+    dead = dead_message(uuid4())
     again = replace(dead, headers=dead.headers | {"x-delivery-count": 1}, redelivered=True)
-    dead_letters.store([dead_letters.describe(dead), dead_letters.describe(again)])
-    dead_letters.store([dead_letters.describe(again)])
+    dead_letters.store([making.of_arrival(dead), making.of_arrival(again)])
+    dead_letters.store([making.of_arrival(again)])
     assert DeadLetter.objects.count() == 1
 
 
 def test_equal_messages_that_arrive_one_after_the_other_are_kept_each() -> None:
-    dead = Corpse({}, {}, b"{}", "nobody.knows", exchange="warren.tasks")
-    dead_letters.store([dead_letters.describe(dead), dead_letters.describe(dead)])
-    dead_letters.store([dead_letters.describe(dead)])
+    dead = Arrival({}, {}, b"{}", "nobody.knows", exchange="warren.tasks")
+    dead_letters.store([making.of_arrival(dead), making.of_arrival(dead)])
+    dead_letters.store([making.of_arrival(dead)])
     assert DeadLetter.objects.count() == 3
-    again = dead_letters.describe(replace(dead, redelivered=True))
+    again = making.of_arrival(replace(dead, redelivered=True))
     dead_letters.store([again])
     assert DeadLetter.objects.count() == 3
 
 
 def test_a_message_of_the_outbox_is_kept_once_however_often_it_is_published() -> None:
-    twice = [dead_letters.describe(corpse(uuid4(), b"{}", id="5", outbox_id="17"))] * 2
+    twice = [making.of_arrival(dead_message(uuid4(), b"{}", id="5", outbox_id="17"))] * 2
     dead_letters.store(twice)
     assert DeadLetter.objects.count() == 1
 
@@ -118,7 +118,7 @@ EXCHANGES = st.sampled_from(["warren.dead", "warren.tasks", "warren.unrouted", "
 def test_whatever_a_message_holds_it_is_stored_and_can_be_shown(
     headers: dict[str, Any], properties: dict[str, Any], body: bytes, key: str, exchange: str
 ) -> None:
-    letter = dead_letters.describe(Corpse(headers, properties, body, key, exchange))
+    letter = making.of_arrival(Arrival(headers, properties, body, key, exchange))
     event = dead_letters.event_of(letter)
     assert event is None or 1 <= event.attempt < 2**31
     dead_letters.store([letter])
@@ -130,7 +130,7 @@ def test_whatever_a_message_holds_it_is_stored_and_can_be_shown(
 
 @pytest.mark.parametrize("retries", [-1, 2**40, float("inf"), "many", None, [1]])
 def test_a_forged_number_of_runs_does_not_count(retries: object) -> None:
-    event = dead_letters.event_of(dead_letters.describe(corpse(uuid4(), retries=retries)))
+    event = dead_letters.event_of(making.of_arrival(dead_message(uuid4(), retries=retries)))
     assert event is not None
     assert event.attempt == 1
 
@@ -144,7 +144,7 @@ def deeply(levels: int) -> Any:
 
 def test_headers_of_any_depth_and_length_are_kept_as_far_as_they_can_be_read() -> None:
     headers = {"deep": deeply(900), "long": "x" * 100_000, "x-death": [{"reason": "y" * 1000}] * 99}
-    letter = save(Corpse(headers, {}, b"", "k"))
+    letter = save(Arrival(headers, {}, b"", "k"))
     assert len(letter.reason) == 40
     assert letter.headers["long"] == "x" * 100_000
     assert len(redaction.deaths(letter)) == 99
@@ -154,7 +154,7 @@ def test_what_a_mail_says_and_to_whom_is_not_shown() -> None:
     arguments = {"email_id": "1", "template": "verify_email", "recipient": "ada@example.org",
                  "context": {"verification_key": "planted-secret"}}  # fmt: skip
     letter = save(
-        corpse(
+        dead_message(
             uuid4(),
             [[], arguments, {}],
             task="mailer.send_email",
@@ -172,7 +172,7 @@ def test_what_a_mail_says_and_to_whom_is_not_shown() -> None:
 
 def test_a_letter_names_its_job() -> None:
     job = make_job(make_user(), state="failed")
-    subject = DeadLetterDetailSerializer(save(corpse(job.id))).data["subject"]
+    subject = DeadLetterDetailSerializer(save(dead_message(job.id))).data["subject"]
     assert (subject["kind"], subject["id"], subject["state"]) == ("job", str(job.id), "failed")
     assert subject["page"].endswith(f"/admin/jobs/job/{job.id}/change/")
-    assert DeadLetterDetailSerializer(save(corpse(uuid4()))).data["subject"] is None
+    assert DeadLetterDetailSerializer(save(dead_message(uuid4()))).data["subject"] is None

@@ -3,11 +3,11 @@
 import pytest
 from django.db import OperationalError
 
-from contracts.liveness import LivenessFile
-from web.messaging import lives
-from web.messaging.lifecycle import StopSignal
-from web.messaging.lives import live
+from runtime.liveness import LivenessFile
 from web.messaging.models import ProcessLife
+from web.messaging.processes import lives
+from web.messaging.processes.lifecycle import StopSignal
+from web.messaging.processes.lives import live
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

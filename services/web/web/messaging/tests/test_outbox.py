@@ -1,7 +1,9 @@
 """The outbox keeps a message exactly as long as its transaction and the broker want."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -9,13 +11,17 @@ import pytest
 from celery.exceptions import InvalidTaskError
 from django.db import connection, transaction
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.errors import MalformedMessageError
-from contracts.headers import TaskBody, TaskHeaders, require
+from contracts.headers import TaskBody, TaskHeaders
 from contracts.tasks import RUN_COMPUTATION, SEND_EMAIL, RunComputation, SendEmail
-from web.messaging import outbox
+from web.messaging.broker.client import app
 from web.messaging.models import OutboxMessage
+from web.messaging.outbox import outbox
 from web.postgresql.wakeup import OUTBOX_CHANNEL, Listener
+from worker.headers import require
 
 
 def store(**options: object) -> UUID:
@@ -48,6 +54,67 @@ def test_a_payload_against_its_contract_is_refused() -> None:
     payload = RunComputation(job_id="1", computation="add", arguments=7)  # type: ignore[arg-type]
     with pytest.raises(MalformedMessageError, match=r"arguments"):
         outbox.send(RUN_COMPUTATION, payload, task_id=uuid4())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_messages_are_stored_together_in_a_transaction_and_nowhere_else() -> None:
+    tasks = [(uuid4(), {"x": number}, (1, number)) for number in (2, 3, 4)]
+    sent = [
+        (task_id, RunComputation(job_id=str(task_id), computation="add", arguments=values), limits)
+        for task_id, values, limits in tasks
+    ]
+    with pytest.raises(outbox.OutsideTransactionError):
+        outbox.send_all(RUN_COMPUTATION, sent)
+    with transaction.atomic():
+        outbox.send_all(RUN_COMPUTATION, sent)
+    for (task_id, values, limits), stored in zip(tasks, outbox.claim(10), strict=True):
+        message = message_of("add", values, task_id, time_limits=limits)
+        message.headers["accepted_at"] = stored.headers["accepted_at"]
+        for field in outbox_fields():
+            assert getattr(stored, field) == getattr(message, field)
+
+
+def outbox_fields() -> list[str]:
+    by_database = {"id", "created_at", "due_at", "leased_until"}
+    return [field.name for field in OutboxMessage._meta.fields if field.name not in by_database]
+
+
+@given(
+    computation=st.text(max_size=30) | st.sampled_from(["add", "acme.count"]),
+    arguments=st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text()),
+    task_id=st.uuids(),
+    retries=st.integers(0, 100),
+    time_limits=st.none() | st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_a_message_is_the_one_that_celery_would_make(
+    computation: str,
+    arguments: dict[str, Any],
+    task_id: UUID,
+    retries: int,
+    time_limits: tuple[int, int] | None,
+) -> None:
+    message = message_of(computation, arguments, task_id, retries=retries, time_limits=time_limits)
+    payload = {"job_id": str(task_id), "computation": computation, "arguments": arguments}
+    shadow = RUN_COMPUTATION.shadow(payload)
+    soft, hard = time_limits or (None, None)
+    made = app.amqp.create_task_message(
+        str(task_id), "compute.run", (), payload, shadow=shadow, retries=retries, argsrepr="()",
+        kwargsrepr=RUN_COMPUTATION.shown_arguments(payload), soft_time_limit=soft,
+        time_limit=hard, create_sent_event=True, origin="web",
+    )  # fmt: skip
+    assert message.headers == made.headers | outbox.origin(timezone.now()) | {
+        "accepted_at": message.headers["accepted_at"]
+    }
+    assert message.properties == made.properties | outbox.PROPERTIES
+    assert message.body == msgspec.json.encode(made.body)
+    assert message.sent_event == made.sent_event | {"name": shadow or "compute.run"}
+
+
+def message_of(
+    computation: str, arguments: dict[str, Any], task_id: UUID, **options: Any
+) -> OutboxMessage:
+    payload = RunComputation(job_id=str(task_id), computation=computation, arguments=arguments)
+    return outbox.task_message(RUN_COMPUTATION, payload, task_id=task_id, **options)
 
 
 @pytest.mark.django_db
@@ -177,3 +244,25 @@ def test_a_message_is_accepted_though_the_connection_breaks_before_its_notificat
         store()
     connection.close()
     assert OutboxMessage.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_can_be_done_again_does_not_wait_for_the_disk() -> None:
+    task_id = store()
+
+    def setting_after(statement: Callable[[], object]) -> str:
+        with transaction.atomic():
+            statement()
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW synchronous_commit")
+                return str(cursor.fetchone()[0])
+
+    assert setting_after(lambda: outbox.claim(10)) == "off"
+    message = OutboxMessage.objects.get(task_id=task_id)
+    assert message.leased_until
+    assert setting_after(lambda: outbox.delete(message)) == "on"  # the transaction of a dead letter
+    store()
+    [message] = outbox.claim(10)
+    assert setting_after(lambda: outbox.forget_confirmed([message.pk])) == "off"
+    assert not OutboxMessage.objects.exists()
+    assert setting_after(lambda: store()) == "on"

@@ -9,23 +9,19 @@ import msgspec
 import pytest
 from kombu import Connection
 
-from contracts.results import TaskState
+from contracts.events import TaskState
+from tests.support.polling import poll
 from web.jobs.models import Job
-from web.jobs.tests.factories import event, make_job, make_user
-from web.messaging import dead_letters
-from web.messaging.collector import collect
+from web.jobs.tests.factories import event, make_job
+from web.messaging.inbox.collector import collect
+from web.messaging.letters import making
 from web.messaging.models import DeadLetter
 from web.messaging.tests.arriving import publish, succeed
-from web.messaging.tests.running import poll, running
+from web.messaging.tests.running import running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BODIES = 500
 SEED = 20_261
-
-
-@pytest.fixture
-def job() -> Job:
-    return make_job(make_user())
 
 
 def anything(chance: random.Random) -> bytes:
@@ -62,7 +58,11 @@ def test_random_bodies_become_dead_letters_one_each(amqp: Connection, job: Job) 
     publish(amqp, *dead, exchange="warren.dead")
     with running(collect) as work:
         succeed(amqp, job)
-        poll(lambda: DeadLetter.objects.count() == 2 * BODIES, "dead letters", work.log)
+        poll(
+            lambda: DeadLetter.objects.count() == 2 * BODIES,
+            what="dead letters",
+            explain=lambda: work.log,
+        )
         assert not work.said("interrupted")
     assert DeadLetter.objects.filter(queue="web.results").count() == BODIES
     kept = {bytes(body) for body in DeadLetter.objects.values_list("body", flat=True)}
@@ -91,11 +91,11 @@ def test_what_nobody_foresaw_of_a_message_is_a_dead_letter_and_ends_nothing(
     amqp: Connection, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unforeseen: dict[str, DeadLetter] = {}
-    monkeypatch.setattr(dead_letters, "describe", lambda _corpse: unforeseen["planted-secret"])
+    monkeypatch.setattr(making, "of_arrival", lambda _arrival: unforeseen["planted-secret"])
     publish(amqp, b"{}", exchange="warren.dead")
     with running(collect) as work:
         succeed(amqp, job)
-        poll(DeadLetter.objects.exists, "dead letter", work.log)
+        poll(DeadLetter.objects.exists, what="dead letter", explain=lambda: work.log)
         assert not work.said("interrupted")
     letter = DeadLetter.objects.get()
     assert (letter.reason, letter.detail, bytes(letter.body)) == ("malformed", "KeyError", b"{}")

@@ -10,7 +10,7 @@ from kombu import Connection
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
-from contracts.results import TaskState
+from contracts.events import TaskState
 from web.jobs import cancellation, submission
 from web.jobs.models import Job
 from web.jobs.results import JOBS
@@ -18,9 +18,10 @@ from web.jobs.tests.factories import event, make_user
 from web.mail.models import Email
 from web.mail.results import MAILS
 from web.mail.tests.factories import make_mail
-from web.messaging import repair, workers
+from web.messaging.inbox import workers
+from web.messaging.letters import repair
+from web.messaging.lost.reconciliation import BATCH
 from web.messaging.models import DeadLetter, OutboxMessage, Worker
-from web.messaging.reconciliation import BATCH
 from web.messaging.tests.staffing import (
     consume,
     lost_job,

@@ -9,13 +9,14 @@ from django.db import transaction
 from kombu import Connection, Queue
 
 from contracts import topology
-from contracts.liveness import LivenessFile
 from contracts.tasks import RUN_COMPUTATION, RunComputation
-from web.messaging import outbox
-from web.messaging.lifecycle import BROKER_ERRORS, StopSignal
+from runtime.liveness import LivenessFile
+from web.messaging.letters import dead_letters
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.publisher import Publisher
-from web.messaging.relay import relay_batch
+from web.messaging.outbox import outbox
+from web.messaging.outbox.publisher import Publisher
+from web.messaging.outbox.relay import relay_batch
+from web.messaging.processes.lifecycle import BROKER_ERRORS, StopSignal
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +30,7 @@ def store() -> UUID:
 
 
 def relay_some(publisher: Publisher) -> int:
-    return relay_batch(publisher, StopSignal(), LivenessFile(""))
+    return relay_batch(publisher, StopSignal(), LivenessFile(""), dead_letters.park)
 
 
 def open_channel(amqp: Connection) -> Any:

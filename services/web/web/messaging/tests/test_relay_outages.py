@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,14 +14,18 @@ from kombu import Connection, Exchange, Queue
 
 from contracts import topology
 from contracts.tasks import RUN_COMPUTATION, RunComputation
-from local.broker import Broker
-from web.messaging import outbox
-from web.messaging.collector import collect
+from local.servers.broker import Broker
+from tests.support.polling import poll
+from web.messaging.broker.client import app
+from web.messaging.inbox.collector import collect
+from web.messaging.letters import dead_letters
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.publisher import Outcome, Publisher
-from web.messaging.publisher_app import app
-from web.messaging.relay import relay
-from web.messaging.tests.running import poll, running
+from web.messaging.outbox import outbox
+from web.messaging.outbox.publisher import Outcome, Publisher
+from web.messaging.outbox.relay import relay
+from web.messaging.tests.running import running
+
+RELAY = partial(relay, park=dead_letters.park)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG = 1_000_000.0  # seconds: for what must not be what ends a test
@@ -53,16 +58,16 @@ def leases() -> list[datetime]:
 def impatient(monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> None:
     """Short times for everything that ends a wait for the broker."""
     # Not less: py-amqp waits for events longer than it is told to while heartbeats come.
-    monkeypatch.setattr("web.messaging.broker.HEARTBEAT", 3)
-    monkeypatch.setattr("web.messaging.publisher.CONFIRM_TIMEOUT", 2.0)
+    monkeypatch.setattr("web.messaging.broker.connection.HEARTBEAT", 3)
+    monkeypatch.setattr("web.messaging.outbox.publisher.CONFIRM_TIMEOUT", 2.0)
     settings.OUTBOX_LEASE = 2
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing but the relay's end put an end to a wait for the broker."""
-    monkeypatch.setattr("web.messaging.broker.HEARTBEAT", 30)
-    monkeypatch.setattr("web.messaging.publisher.CONFIRM_TIMEOUT", LONG)
+    monkeypatch.setattr("web.messaging.broker.connection.HEARTBEAT", 30)
+    monkeypatch.setattr("web.messaging.outbox.publisher.CONFIRM_TIMEOUT", LONG)
 
 
 @pytest.fixture
@@ -85,18 +90,18 @@ def frozen(broker: Broker) -> Iterator[Broker]:
 def test_a_broker_with_an_alarm_is_waited_for_on_one_connection_and_gets_each_message_once(
     amqp: Connection, alarm: Broker, kind: str
 ) -> None:
-    with running(relay) as work:
+    with running(RELAY) as work:
         getattr(alarm, f"raise_{kind}_alarm")()
         with transaction.atomic():
             ids = [store() for _ in range(3)]
         work.hear("broker blocked", "memory or disk")
         first = leases()
         # Far longer than a lease, a silence and a heartbeat are allowed to take.
-        poll(lambda: min(leases()).timestamp() > max(first).timestamp() + 6, "longer lease")
+        poll(lambda: min(leases()).timestamp() > max(first).timestamp() + 6, what="longer lease")
         assert outbox.claim(10) == []
         later = store()
         getattr(alarm, f"clear_{kind}_alarm")()
-        poll(lambda: not OutboxMessage.objects.exists(), "empty outbox")
+        poll(lambda: not OutboxMessage.objects.exists(), what="empty outbox")
         assert not work.said("interrupted")
     assert taken(amqp) == [str(task_id) for task_id in (*ids, later)]
 
@@ -105,15 +110,15 @@ def test_a_broker_with_an_alarm_is_waited_for_on_one_connection_and_gets_each_me
 def test_a_large_message_does_not_hold_up_the_relay_of_a_blocked_broker(
     amqp: Connection, alarm: Broker
 ) -> None:
-    with running(relay) as work:
+    with running(RELAY) as work:
         alarm.raise_memory_alarm()
         ids = {str(store("x" * 4_000_000)) for _ in range(3)}
         work.hear("broker blocked")
         work.stop.set()
     alarm.clear_memory_alarm()
     assert not leases()
-    with running(relay):
-        poll(lambda: not OutboxMessage.objects.exists(), "empty outbox")
+    with running(RELAY):
+        poll(lambda: not OutboxMessage.objects.exists(), what="empty outbox")
     assert set(taken(amqp)) == ids
 
 
@@ -121,11 +126,11 @@ def test_a_large_message_does_not_hold_up_the_relay_of_a_blocked_broker(
 def test_a_relay_that_is_stopped_while_the_broker_is_blocked_gives_its_messages_back(
     amqp: Connection, alarm: Broker
 ) -> None:
-    with running(relay) as work:
+    with running(RELAY) as work:
         alarm.raise_memory_alarm()
         store()
         work.hear("broker blocked")
-        poll(leases, "claimed message")
+        poll(leases, what="claimed message")
         work.end()
         assert not leases()
         assert OutboxMessage.objects.count() == 1
@@ -135,10 +140,10 @@ def test_a_relay_that_is_stopped_while_the_broker_is_blocked_gives_its_messages_
 def test_a_relay_that_is_stopped_while_the_broker_is_frozen_gives_its_messages_back(
     amqp: Connection, frozen: Broker
 ) -> None:
-    with running(relay) as work:
+    with running(RELAY) as work:
         frozen.pause()
         store()
-        poll(leases, "claimed message")
+        poll(leases, what="claimed message")
         work.end()
         assert not leases()
         assert OutboxMessage.objects.count() == 1
@@ -160,12 +165,12 @@ def test_patience_is_asked_for_each_message_of_a_batch_also_when_nothing_has_to_
 
 @pytest.mark.usefixtures("impatient")
 def test_a_broker_that_was_frozen_is_found_again(amqp: Connection, frozen: Broker) -> None:
-    with running(relay) as work:
+    with running(RELAY) as work:
         frozen.pause()
         task_id = store()
         work.hear("interrupted", times=3)  # the connection, and attempts to make another
         frozen.resume()
-        poll(lambda: not OutboxMessage.objects.exists(), "empty outbox")
+        poll(lambda: not OutboxMessage.objects.exists(), what="empty outbox")
     assert set(taken(amqp)) == {str(task_id)}
 
 
@@ -174,12 +179,12 @@ def test_a_topology_that_is_missing_is_waited_for(amqp: Connection) -> None:
         channel: Any = opened
         channel.exchange_delete("warren.tasks")
         channel.exchange_delete(topology.marker().name)
-    with running(relay, until="interrupted") as work:
+    with running(RELAY, until="interrupted") as work:
         work.hear("error", "exchange 'warren.tasks' is missing", "manage.py declare_topology")
         topology.declare(amqp)
         task_id = store()
         work.hear("relay connected")
-        poll(lambda: taken(amqp) == [str(task_id)], "message")
+        poll(lambda: taken(amqp) == [str(task_id)], what="message")
 
 
 def test_a_message_that_makes_the_broker_close_the_channel_holds_up_no_other(
@@ -195,9 +200,9 @@ def test_a_message_that_makes_the_broker_close_the_channel_holds_up_no_other(
         arrived.update(taken(amqp))  # one by one, when the channel has been closed
         return arrived == others
 
-    with running(relay) as work:
-        poll(all_others, "other messages")
-        (held,) = poll(lambda: OutboxMessage.objects.filter(refusals__gt=1), "refused message")
+    with running(RELAY) as work:
+        poll(all_others, what="other messages")
+        (held,) = poll(lambda: OutboxMessage.objects.filter(refusals__gt=1), what="refused message")
         assert held.task_id == lost
         assert "no exchange 'warren.lost'" in held.last_refusal
         assert DeadLetter.objects.get(task_id=wrong).reason == "unencodable"
@@ -205,22 +210,22 @@ def test_a_message_that_makes_the_broker_close_the_channel_holds_up_no_other(
         exchange = Exchange("warren.lost", type="fanout", durable=True)
         with amqp.channel() as channel:
             Queue("found", exchange, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
-        poll(lambda: taken(amqp, "found") == [str(lost)], "message that was held up")
+        poll(lambda: taken(amqp, "found") == [str(lost)], what="message that was held up")
         assert not work.said("interrupted")
 
 
 def test_a_task_whose_queue_is_missing_waits_for_it(amqp: Connection) -> None:
-    with running(relay), running(collect):
+    with running(RELAY), running(collect):
         with amqp.channel() as opened:
             channel: Any = opened
             channel.queue_delete("compute")
         task_id = store()
-        poll(lambda: OutboxMessage.objects.filter(refusals__gt=1), "task that came back twice")
+        poll(lambda: OutboxMessage.objects.filter(refusals__gt=1), what="task that came back twice")
         waiting = OutboxMessage.objects.get()
         assert (waiting.task_id, waiting.headers["retries"]) == (task_id, 0)
         assert waiting.last_refusal == "no queue is bound to 'compute.run'"
         topology.declare(amqp)
-        poll(lambda: taken(amqp) == [str(task_id)], "task")
+        poll(lambda: taken(amqp) == [str(task_id)], what="task")
     assert not OutboxMessage.objects.exists()
     assert not DeadLetter.objects.exists()
 
@@ -239,8 +244,8 @@ def test_a_relay_that_may_not_tell_flower_publishes_each_message_once(
     restricted = replace(broker.settings, user=user, password=user).url(vhost)
     monkeypatch.setattr(app.conf, "broker_write_url", restricted)
     ids = [store()]
-    with running(relay):
-        poll(lambda: not OutboxMessage.objects.exists(), "empty outbox")
+    with running(RELAY):
+        poll(lambda: not OutboxMessage.objects.exists(), what="empty outbox")
         ids += [store(), store()]
-        poll(lambda: not OutboxMessage.objects.exists(), "empty outbox")
+        poll(lambda: not OutboxMessage.objects.exists(), what="empty outbox")
     assert taken(amqp) == [str(task_id) for task_id in ids]

@@ -9,16 +9,16 @@ import pytest
 from django.db import connection
 from structlog.testing import capture_logs
 
-from contracts.results import TaskState
+from contracts.events import TaskState
 from web.accounts.models import User
 from web.jobs.models import Job
 from web.jobs.results import JOBS
 from web.jobs.tests.factories import event, make_job, make_user
 from web.mail.tests.factories import make_mail
-from web.messaging import dead_letters, repair
-from web.messaging.dead_letters import Corpse
+from web.messaging.broker.arrivals import Arrival
+from web.messaging.letters import dead_letters, making, repair
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.tests.factories import corpse, save
+from web.messaging.tests.factories import dead_message, save
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def refusal(letter: DeadLetter, act: repair.Action = repair.replay) -> str:
 
 def test_a_replay_runs_the_same_job_again_and_outranks_what_was(owner: User) -> None:
     job = make_job(owner, state="failed", attempt=3, phase=3, error_type="DeadLetter")
-    letter = save(corpse(job.id, request_id="abc"))
+    letter = save(dead_message(job.id, request_id="abc"))
     body = bytes(letter.body)
     assert repair.replay([letter.pk], "ops") == []
     job.refresh_from_db()
@@ -57,7 +57,7 @@ def test_a_replay_runs_the_same_job_again_and_outranks_what_was(owner: User) -> 
 
 def test_a_mail_is_replayed_with_its_own_id() -> None:
     mail = make_mail(state="failed", attempt=2)
-    letter = save(corpse(mail.id, b"[[], {}, {}]", task="mailer.send_email"))
+    letter = save(dead_message(mail.id, b"[[], {}, {}]", task="mailer.send_email"))
     assert repair.replay([letter.pk], "ops") == []
     mail.refresh_from_db()
     message = OutboxMessage.objects.get()
@@ -67,7 +67,7 @@ def test_a_mail_is_replayed_with_its_own_id() -> None:
 
 @pytest.mark.parametrize("state", ["queued", "running", "succeeded", "cancelled"])
 def test_what_has_not_failed_is_not_replayed(owner: User, state: str) -> None:
-    letter = save(corpse(make_job(owner, state=state).id))
+    letter = save(dead_message(make_job(owner, state=state).id))
     assert refusal(letter).startswith("dead_letter_not_replayable: its job or mail has not failed")
     assert not OutboxMessage.objects.exists()
     assert Job.objects.get().state == state
@@ -75,7 +75,7 @@ def test_what_has_not_failed_is_not_replayed(owner: User, state: str) -> None:
 
 def test_of_two_letters_of_one_job_one_is_replayed(owner: User) -> None:
     job = make_job(owner, state="failed")
-    letters = [save(corpse(job.id, retries=retries)) for retries in (0, 1)]
+    letters = [save(dead_message(job.id, retries=retries)) for retries in (0, 1)]
     [refused] = repair.replay([letter.pk for letter in letters], "ops")
     assert refused.id == letters[1].pk
     assert OutboxMessage.objects.count() == 1
@@ -83,8 +83,8 @@ def test_of_two_letters_of_one_job_one_is_replayed(owner: User) -> None:
 
 def test_a_task_that_lost_its_way_is_replayed_to_where_it_belongs(owner: User) -> None:
     job = make_job(owner, state="failed")
-    dead = corpse(job.id)
-    letter = save(Corpse(dead.headers, {}, dead.body, "web.dead", exchange=""))
+    dead = dead_message(job.id)
+    letter = save(Arrival(dead.headers, {}, dead.body, "web.dead", exchange=""))
     assert letter.reason == "misplaced"
     assert repair.replay([letter.pk], "ops") == []
     message = OutboxMessage.objects.get()
@@ -99,13 +99,13 @@ def test_a_task_that_lost_its_way_is_replayed_to_where_it_belongs(owner: User) -
     ],
 )
 def test_what_came_from_elsewhere_is_not_replayed(exchange: str, key: str, problem: str) -> None:
-    assert problem in refusal(save(Corpse({}, {}, b"{}", key, exchange)))
+    assert problem in refusal(save(Arrival({}, {}, b"{}", key, exchange)))
     assert not OutboxMessage.objects.exists()
 
 
 def test_a_result_of_an_older_version_is_replayed_to_the_exchange_of_its_service() -> None:
     death = {"exchange": "warren.results", "queue": "web.results", "reason": "delivery_limit"}
-    dead = Corpse({"x-death": [death]}, {}, b"{}", "compute.run.success")
+    dead = Arrival({"x-death": [death]}, {}, b"{}", "compute.run.success")
     assert repair.replay([save(dead).pk], "ops") == []
     message = OutboxMessage.objects.get()
     assert message.exchange == "warren.results.compute"
@@ -113,7 +113,7 @@ def test_a_result_of_an_older_version_is_replayed_to_the_exchange_of_its_service
 
 
 def test_a_letter_of_an_unknown_task_is_sent_as_it_was() -> None:
-    letter = save(Corpse({"a": [1], "x-b": 2}, {"priority": 1}, b"{}", "k", "warren.tasks"))
+    letter = save(Arrival({"a": [1], "x-b": 2}, {"priority": 1}, b"{}", "k", "warren.tasks"))
     assert repair.replay([letter.pk], "ops") == []
     message = OutboxMessage.objects.get()
     assert (message.headers, message.properties, bytes(message.body)) == (
@@ -122,7 +122,7 @@ def test_a_letter_of_an_unknown_task_is_sent_as_it_was() -> None:
 
 
 def test_a_discarded_letter_stays_on_record_and_is_not_replayed(owner: User) -> None:
-    letter = save(corpse(make_job(owner, state="failed").id))
+    letter = save(dead_message(make_job(owner, state="failed").id))
     assert repair.discard([letter.pk], "ops") == []
     letter.refresh_from_db()
     assert (letter.state, letter.handled_by, bytes(letter.body)) == ("discarded", "ops", b"")
@@ -136,7 +136,7 @@ def test_who_did_what_is_logged_without_what_the_message_says(
 ) -> None:
     job = make_job(owner, state="failed")
     secret = [[], {"job_id": "1", "computation": "planted", "arguments": {}}, {}]
-    letter = save(corpse(job.id, secret))
+    letter = save(dead_message(job.id, secret))
     with capture_logs() as lines, django_capture_on_commit_callbacks(execute=True):
         repair.replay([letter.pk], "ops")
     assert lines == [
@@ -156,7 +156,7 @@ def test_thousands_are_dealt_with_in_batches_of_a_few_statements(
             state="failed", attempt=1)
         for _ in range(2_000)
     )  # fmt: skip
-    dead_letters.store([dead_letters.describe(corpse(job.id)) for job in jobs])
+    dead_letters.store([making.of_arrival(dead_message(job.id)) for job in jobs])
     seen: list[int] = []
     with django_assert_max_num_queries(2_000 // repair.BATCH * 10):
         report = repair.sweep(
@@ -170,7 +170,7 @@ def test_thousands_are_dealt_with_in_batches_of_a_few_statements(
 
 def test_when_time_is_up_the_rest_is_left_and_told() -> None:
     count = repair.BATCH + 3
-    dead_letters.store([dead_letters.describe(corpse(uuid4(), b"{}")) for _ in range(count)])
+    dead_letters.store([making.of_arrival(dead_message(uuid4(), b"{}")) for _ in range(count)])
     report = repair.sweep(repair.discard, repair.waiting(reason="malformed"), "ops", seconds=0)
     assert (report.done, report.remaining) == (repair.BATCH, 3)
     assert len(repair.waiting()) == 3
@@ -184,7 +184,7 @@ def test_a_report_counts_all_refusals_and_lists_some() -> None:
 
 def test_a_replayed_job_that_then_succeeds_is_done(owner: User) -> None:
     job = make_job(owner, state="failed", attempt=4, phase=3)
-    repair.replay([save(corpse(job.id)).pk], "ops")
+    repair.replay([save(dead_message(job.id)).pk], "ops")
     JOBS.apply([event(job.id, TaskState.SUCCESS, 5)])
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("succeeded", 5)
@@ -193,7 +193,7 @@ def test_a_replayed_job_that_then_succeeds_is_done(owner: User) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_several_operators_at_the_same_time_one_replays() -> None:
     # Of no job, whose lock would do as well.
-    ids = [save(Corpse({}, {}, b"{}", "k", "warren.tasks")).pk for _ in range(200)]
+    ids = [save(Arrival({}, {}, b"{}", "k", "warren.tasks")).pk for _ in range(200)]
 
     together = Barrier(4)
 

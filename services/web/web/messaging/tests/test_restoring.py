@@ -100,7 +100,7 @@ def test_a_reconciler_that_has_much_to_publish_again_keeps_its_connection(
     staffed: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.RECONCILE_AFTER = 0.0
-    monkeypatch.setattr("web.messaging.reconciliation.BATCH", 1)
+    monkeypatch.setattr("web.messaging.lost.reconciliation.BATCH", 1)
     jobs = {lost_job().id for _ in range(5)}
     spoil_outbox("PERFORM pg_sleep(1.1)")
     with staffed.clone(heartbeat=2) as slow:  # far less than all of it takes

@@ -5,20 +5,22 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 
-from web.messaging import dead_letters, outbox, unrouted
-from web.messaging.dead_letters import Corpse
+from web.messaging.broker.arrivals import Arrival
+from web.messaging.inbox import unrouted
+from web.messaging.letters import making
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.tests.factories import corpse
+from web.messaging.outbox import outbox
+from web.messaging.tests.factories import dead_message
 
 pytestmark = pytest.mark.django_db
 
 
 def come_back(task_id: UUID, outbox_id: int) -> DeadLetter:
     """A task as its alternate exchange gives it to the collector."""
-    sent = corpse(task_id, outbox_id=str(outbox_id), refusals=1)
+    sent = dead_message(task_id, outbox_id=str(outbox_id), refusals=1)
     headers = {name: value for name, value in sent.headers.items() if name != "x-death"}
-    return dead_letters.describe(
-        Corpse(headers, sent.properties, sent.body, sent.routing_key, "warren.tasks")
+    return making.of_arrival(
+        Arrival(headers, sent.properties, sent.body, sent.routing_key, "warren.tasks")
     )
 
 
@@ -44,6 +46,6 @@ def test_a_task_that_comes_back_before_its_relay_has_deleted_it_is_not_lost(task
     [published] = outbox.claim(1)
 
     unrouted.take_back([come_back(task_id, outbox_id=published.pk)])
-    outbox.delete([published.pk])
+    outbox.delete(published)
 
     assert waiting(task_id) == [2]

@@ -5,14 +5,13 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from kombu import Connection, Message
+from kombu import Connection
 
-from contracts import topology
-from contracts.results import WorkerReport
-from web.messaging import workers
-from web.messaging.collector import apply
-from web.messaging.inbox import Inbox
+from contracts.events import WorkerReport
+from web.messaging.inbox import workers
+from web.messaging.inbox.collector import apply
 from web.messaging.models import DeadLetter, ProcessLife, Worker
+from web.messaging.tests.arriving import arrive
 
 pytestmark = pytest.mark.django_db
 TASK = "6f9d4b4e-8f5b-4d2f-9d2a-3f1a5b0c7d11"
@@ -77,17 +76,7 @@ def test_a_report_that_arrives_is_applied_and_a_wrong_one_is_a_dead_letter(
     amqp: Connection,
 ) -> None:
     right, wrong = report("compute-1@host", TASK), report("compute-2@host", "no id of ours")
-    with amqp.Producer(auto_declare=False) as producer:
-        for each in (right, wrong):
-            exchange = topology.results_name(each.service)
-            producer.publish(
-                msgspec.json.encode(each), exchange=exchange, routing_key=each.routing_key
-            )
-    with amqp.clone() as connection:
-        inbox, received = Inbox(connection), list[Message]()
-        while len(received) < 2:
-            received += inbox.receive()
-        apply(received)
-        received[-1].ack(multiple=True)
+    for each in (right, wrong):
+        apply(arrive(amqp, msgspec.json.encode(each), key=each.routing_key))
     assert Worker.objects.get().holding == [TASK]
     assert DeadLetter.objects.get().routing_key == "compute.report"

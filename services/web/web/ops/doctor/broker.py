@@ -1,4 +1,4 @@
-"""RabbitMQ: there, lets this process in, takes messages, and is set up as declared."""
+"""RabbitMQ: whether it lets this process in, takes messages, and has the declared topology."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from amqp.exceptions import AccessRefused, NotFound
 from kombu import Connection
 
 from contracts import topology
-from web.messaging.publisher_app import app
+from web.messaging.broker.client import app
 from web.ops.doctor.finding import Finding, problem, unknown, well
 
 SECONDS = 3.0  # to wait for any one answer
@@ -22,14 +22,14 @@ DIFFERS = "empty and delete it, then `manage.py declare_topology`: it cannot be 
 
 @contextmanager
 def connected() -> Iterator[Connection]:
-    """Connect as this process does, but without patience. Raises one of BROKER_ERRORS."""
+    """Connect once with short timeouts, as this process's user. Raises one of BROKER_ERRORS."""
     timeouts = {"read_timeout": SECONDS, "write_timeout": SECONDS}
     connection = app.connection_for_write(connect_timeout=SECONDS, transport_options=timeouts)
     try:
         connection.ensure_connection(max_retries=0)  # once; connect() would try again
         yield connection
     finally:
-        connection.collect()  # a blocked or frozen broker answers no goodbye
+        connection.collect()  # without a goodbye, which a blocked or frozen broker never answers
 
 
 def look_at_access() -> Iterator[Finding]:
@@ -49,7 +49,7 @@ def look_at_access() -> Iterator[Finding]:
 
 
 def look_at_alarms() -> Iterator[Finding]:
-    """Publish what goes nowhere: the broker tells of its alarms only to those who publish."""
+    """Publish a message without a receiver: only publishers are told of the broker's alarms."""
     with connected() as connection:
         channel: Any = connection.channel()
         blocked: list[str] = []
@@ -59,7 +59,7 @@ def look_at_alarms() -> Iterator[Finding]:
             channel.confirm_select()
             confirmed: list[int] = []
             channel.events["basic_ack"].add(lambda tag, _: confirmed.append(tag))
-            # The marker has no bindings, so that nobody ever gets it.
+            # The marker has no bindings, so no queue gets the message.
             channel.basic_publish(Message("", delivery_mode=1), topology.marker().name, "doctor")
             while not confirmed and not blocked:
                 connection.drain_events(timeout=SECONDS)
@@ -85,7 +85,7 @@ def _alarm(blocked: list[str], seconds: float) -> Finding:
 
 
 def look_at_topology() -> Iterator[Finding]:
-    """Compare object by object, as far as this user may."""
+    """Compare exchanges and queues one by one with their declarations, as far as this user may."""
     with connected() as connection:
         comparison = topology.compare(connection)
     for words in comparison.problems:

@@ -11,7 +11,7 @@ from web.ops.doctor.finding import Finding, problem, start, warn, well
 
 
 def look_at_catalogue() -> Iterator[Finding]:
-    """Judge what was announced, and when."""
+    """Judge whether computations have been announced of late."""
     available = Computation.objects.filter(available=True)
     newest = Computation.objects.aggregate(at=Max("announced_at"))["at"]
     if newest is None:

@@ -1,4 +1,4 @@
-"""All checks, in the order in which an operator reads them: what others need comes first."""
+"""All checks, in the order in which an operator reads them: causes before consequences."""
 
 from web.ops.doctor import (
     broker,

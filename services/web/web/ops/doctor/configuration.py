@@ -1,10 +1,10 @@
-"""Settings that can be read and yet are not right. Those that cannot be read end any command."""
+"""Settings that can be read but are wrong. A setting that cannot be read ends every command."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http.request import validate_host
+from django.http.request import split_domain_port, validate_host
 
 from web.ops.doctor.finding import Finding, problem, warn, well
 
@@ -12,7 +12,7 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def look_at_settings() -> Iterator[Finding]:
-    """Judge what this process was started with."""
+    """Judge the settings with which this process was started."""
     troubles = [*_host(), *(_production() if settings.IN_PRODUCTION else ())]
     yield from troubles
     if not troubles:
@@ -21,7 +21,7 @@ def look_at_settings() -> Iterator[Finding]:
 
 
 def _host() -> Iterator[Finding]:
-    host = urlsplit(settings.PUBLIC_URL).hostname or ""
+    host, _ = split_domain_port(urlsplit(settings.PUBLIC_URL).netloc)  # IPv6 in its brackets
     if not validate_host(host, settings.ALLOWED_HOSTS):
         yield problem(
             f"web refuses requests to its own address: {host} is not in ALLOWED_HOSTS",

@@ -1,4 +1,4 @@
-"""PostgreSQL: there, not full, nobody in the way, and of this version's form."""
+"""PostgreSQL: its connections, disk, long transactions, clock and migrations."""
 
 import time
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from django.db.migrations.executor import MigrationExecutor
 
 from web.ops.doctor.finding import Finding, problem, warn, well
 
-CLOCK_SECONDS = 5.0  # by which a clock may be wrong
-LONG_SECONDS = 60  # of a transaction; web's own take moments
+CLOCK_SECONDS = 5.0  # tolerance of clocks
+LONG_SECONDS = 60  # age of a transaction; web's own end within moments
 CROWDED = 0.9  # of the connections that PostgreSQL takes
 SERVER = """
     SELECT current_setting('server_version'), current_setting('max_connections')::int,
         (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
 """
-# Of the own role, whose sessions alone can be seen.
+# Only sessions of this role, because it cannot see the details of others.
 SESSIONS = """
     SELECT pid, state, extract(epoch FROM now() - xact_start)::int AS seconds
     FROM pg_stat_activity
@@ -26,11 +26,11 @@ SESSIONS = """
 
 
 def look_at_server() -> Iterator[Finding]:
-    """Ask for its version and connections, and have it write what is forgotten at once."""
+    """Ask for its version and connections, and have it write a table that vanishes at once."""
     started = time.monotonic()
     version, most, used = _rows(SERVER)[0]
     milliseconds = (time.monotonic() - started) * 1000
-    # A file is made and extended, which fails on a full disk and on a standby.
+    # This makes and extends a file, which fails on a full disk and on a standby.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE warren_doctor ON COMMIT DROP AS SELECT 1")
     found = f"{version.split()[0]} answers in {milliseconds:.0f} ms, {used} of {most} connections"
@@ -41,7 +41,7 @@ def look_at_server() -> Iterator[Finding]:
 
 
 def look_at_sessions() -> Iterator[Finding]:
-    """Find transactions that stay open: they keep locks, and old rows from being cleaned up."""
+    """Find transactions that stay open: they hold locks and keep VACUUM from old rows."""
     sessions = _rows(SESSIONS, LONG_SECONDS)
     for pid, state, seconds in sessions:
         yield warn(
@@ -53,14 +53,17 @@ def look_at_sessions() -> Iterator[Finding]:
 
 
 def look_at_clock() -> Iterator[Finding]:
-    """Compare this machine's clock with the database's, by which times are measured."""
+    """Compare this machine's clock with the database's, which decides about all times."""
     before = time.time()
     theirs = float(_rows("SELECT extract(epoch FROM clock_timestamp())")[0][0])
     yield judge_clock(theirs, before, time.time())
 
 
 def judge_clock(theirs: float, before: float, after: float) -> Finding:
-    """Judge the database's time, which was asked for between two looks at one's own."""
+    """Judge this machine's clock: the database said ``theirs`` between ``before`` and ``after``.
+
+    All three are in seconds since 1970.
+    """
     offset = (before + after) / 2 - theirs
     if abs(offset) - (after - before) / 2 > CLOCK_SECONDS:
         side = "before" if offset > 0 else "behind"
@@ -72,7 +75,7 @@ def judge_clock(theirs: float, before: float, after: float) -> Finding:
 
 
 def look_at_migrations() -> Iterator[Finding]:
-    """Name what has not been applied."""
+    """Name the migrations that have not been applied."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     missing = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]

@@ -1,7 +1,7 @@
-"""One check after the other, none of which can hold the others up.
+"""Runs the checks one after the other. None of them can hold the others up.
 
-Each runs in a thread of its own, which is left alone when its time is over: a server that is frozen
-keeps connections open and never answers. What needs a server that does not answer is not tried.
+Each runs in a thread of its own, which is abandoned when its time is over. A frozen server keeps
+connections open and never answers. After that the other checks of this server are skipped.
 """
 
 import queue
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from django.db import Error, connections
 
-from web.messaging.lifecycle import BROKER_ERRORS, DATABASE_ERRORS
+from web.messaging.processes.lifecycle import BROKER_ERRORS, DATABASE_ERRORS
 from web.ops.doctor.finding import Finding, Level, problem, unknown
 
 ALL_SECONDS = 18.0
@@ -22,7 +22,7 @@ UNREACHABLE: tuple[type[Exception], ...] = (*BROKER_ERRORS, *DATABASE_ERRORS)
 
 
 class Server(StrEnum):
-    """What checks ask."""
+    """A server that checks ask."""
 
     DATABASE = "PostgreSQL"
     BROKER = "RabbitMQ"
@@ -38,7 +38,7 @@ WAYS_OUT = {
 
 @dataclass(frozen=True)
 class Check:
-    """A name, and how to look; ``server`` is what has to answer for that."""
+    """One check: ``look`` yields its findings; ``server`` has to answer for that."""
 
     name: str
     look: Callable[[], Iterable[Finding]]
@@ -47,19 +47,19 @@ class Check:
 
 @dataclass(frozen=True)
 class Examined:
-    """What a check has found."""
+    """A check's name with its findings."""
 
     check: str
     findings: Sequence[Finding]
 
     @property
     def levels(self) -> set[Level]:
-        """All levels that occur."""
+        """The levels of the findings."""
         return {finding.level for finding in self.findings}
 
 
 def examine(checks: Iterable[Check], seconds: float = ALL_SECONDS) -> Iterator[Examined]:
-    """Yield what each check finds, as soon as it is known; all together take ``seconds``."""
+    """Yield each check's findings as soon as they are known, within ``seconds`` for all."""
     end = time.monotonic() + seconds
     away: set[Server] = set()
     for check in checks:
@@ -114,6 +114,6 @@ def _reason(error: Exception) -> str:
 
 
 def _has_answered(error: Exception) -> bool:
-    """Whether the database is there and has refused just this, for instance because of a lock."""
+    """Whether the database runs and has refused this query alone, for instance for a lock."""
     state = getattr(error.__cause__, "sqlstate", None) if isinstance(error, Error) else None
-    return state is not None and not state.startswith("57P")  # it is being shut down, or starts
+    return state is not None and not state.startswith("57P")  # 57P…: it is stopping or starting

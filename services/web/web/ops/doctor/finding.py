@@ -1,4 +1,4 @@
-"""What a check has found, in words for an operator."""
+"""A finding of a check, in words for an operator."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's: what is so, and what to do about it."""
+    """One line of the doctor's report: the finding, and the way out."""
 
     level: Level
     found: str
@@ -23,25 +23,25 @@ class Finding:
 
 
 def well(found: str) -> Finding:
-    """All is as it should be."""
+    """Make a finding without a problem."""
     return Finding(Level.OK, found)
 
 
 def warn(found: str, way_out: str) -> Finding:
-    """Work goes on, but somebody should have a look."""
+    """Make a warning: work goes on, but an operator should look."""
     return Finding(Level.WARNING, found, way_out)
 
 
 def problem(found: str, way_out: str) -> Finding:
-    """Some work does not go on, or not as it should."""
+    """Make a problem: some work stands still or goes wrong."""
     return Finding(Level.PROBLEM, found, way_out)
 
 
 def unknown(found: str, way_out: str = "") -> Finding:
-    """It could not be looked at."""
+    """Make a finding about something that could not be examined."""
     return Finding(Level.UNKNOWN, found, way_out)
 
 
 def start(process: str) -> str:
-    """How to start a process that is missing."""
+    """Return the way out for a missing process."""
     return f"start it: `docker compose up -d {process}`, or `make up`; its log says why it ended"

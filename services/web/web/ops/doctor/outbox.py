@@ -1,4 +1,4 @@
-"""What waits to be published, and who publishes it."""
+"""The outbox: late, refused and abandoned messages."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from web.ops.doctor.finding import Finding, problem, warn, well
 
 
 def look_at_outbox() -> Iterator[Finding]:
-    """Judge the oldest message that is due, refusals, and leases that have run out."""
+    """Judge the oldest due message, refusals, and expired leases."""
     found = backlog.measure()
     troubles = [*_late(found), *_refused(), *_abandoned()]
     yield from troubles

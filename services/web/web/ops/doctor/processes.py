@@ -1,4 +1,4 @@
-"""Web's own processes, by their connections to the database, and by who lives and dies."""
+"""Web's own processes, by their connections to the database and by the records of their lives."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from django.db import connection
 from django.db.models import F
 
 from contracts import topology
-from web.messaging.lives import SEEN, alive, ended
+from web.messaging.processes.lives import SEEN, alive, ended
 from web.ops.doctor.finding import Finding, problem, start, well
 
-# Commands of manage.py, which puts them into the names of its connections.
+# Commands with their processes. manage.py puts the command into the name of its connections.
 PROCESSES = {"relay": "relay", "collect": "collector", "reconcile": "reconciler"}
 WITHOUT = {
     "relay": "nothing leaves the outbox",
@@ -20,7 +20,7 @@ WITHOUT = {
 }
 # A process that starts again and again has several short lives behind it.
 LATELY, SHORT, OFTEN = timedelta(minutes=10), timedelta(minutes=5), 3
-# A process may have several connections, of one name.
+# A process may have several connections with the same name.
 CONNECTED = """
     SELECT split_part(application_name, ' ', 2), split_part(application_name, ' ', 3),
         min(backend_start) < statement_timestamp() - make_interval(secs => %s)
@@ -32,7 +32,7 @@ CONNECTED = """
 
 
 def look_at_processes() -> Iterator[Finding]:
-    """Count the processes of each kind, and find those that do not get on or keep dying."""
+    """Count the processes of each kind, and find processes that hang or keep dying."""
     connected = _connected()
     troubles = [*_missing(connected), *_stuck(connected), *_dying()]
     yield from troubles
@@ -42,7 +42,7 @@ def look_at_processes() -> Iterator[Finding]:
 
 
 def _connected() -> dict[str, dict[str, bool]]:
-    """Find by command the names of its processes, and whether each is there for a while."""
+    """Map each command to its processes, and each process to whether it has run for a while."""
     found: dict[str, dict[str, bool]] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(CONNECTED, [SEEN.total_seconds()])
@@ -61,7 +61,7 @@ def _stuck(connected: dict[str, dict[str, bool]]) -> Iterator[Finding]:
     for command, name in PROCESSES.items():
         getting_on = list(alive(name).values_list("node", flat=True))
         for node, settled in connected.get(command, {}).items():
-            # PostgreSQL cuts the names of connections off.
+            # PostgreSQL cuts the names of connections off at 63 bytes.
             if settled and not any(each.startswith(node) for each in getting_on):
                 yield problem(
                     f"{name} {node} does not get on: no round of it has ended for "

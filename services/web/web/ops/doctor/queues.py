@@ -1,4 +1,4 @@
-"""Who takes what waits in the queues."""
+"""The queues: whether they exist, have consumers, and get shorter."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from web.ops.doctor.broker import ANOTHER_USER, connected
 from web.ops.doctor.finding import Finding, problem, start, unknown, warn, well
 
 BETWEEN_LOOKS = 1.5  # seconds
-# Whose process it is that takes what is in a queue.
+# The process that consumes each queue.
 PROCESSES = {topology.queue_name(service): service for service in topology.SERVICES} | {
     topology.WEB_RESULTS.name: "collector",
     topology.WEB_DEAD.name: "collector",
@@ -20,14 +20,14 @@ PROCESSES = {topology.queue_name(service): service for service in topology.SERVI
 
 
 class Depth(NamedTuple):
-    """What RabbitMQ says of a queue."""
+    """The counts of a queue, as RabbitMQ tells them."""
 
     ready: int
     consumers: int
 
 
 def look_at_queues() -> Iterator[Finding]:
-    """Look twice: what waits the second time as well, nobody has taken in between."""
+    """Look twice, to find queues that do not get shorter in between."""
     try:
         with connected() as connection:
             first = _depths(connection)
@@ -43,7 +43,7 @@ def look_at_queues() -> Iterator[Finding]:
 def judge(
     first: Mapping[str, Depth | None], second: Mapping[str, Depth | None]
 ) -> Iterator[Finding]:
-    """Judge the queues by two looks; None is a queue that is not there."""
+    """Judge the queues by two looks; None stands for a missing queue."""
     troubles = [
         trouble
         for queue, depth in second.items()
@@ -79,7 +79,7 @@ def _depths(connection: Connection) -> dict[str, Depth | None]:
 
 
 def _depth(connection: Connection, queue: str) -> Depth | None:
-    channel: Any = connection.channel()  # its own: a refusal closes it
+    channel: Any = connection.channel()  # a new one for each queue: a refusal closes it
     try:
         found = channel.queue_declare(queue, passive=True)
     except NotFound:

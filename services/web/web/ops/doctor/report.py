@@ -1,9 +1,9 @@
-"""The doctor's words, for people and for programs."""
+"""The doctor's findings as text for people, and as JSON and an exit status for programs."""
 
 import json
 from collections.abc import Callable, Sequence
 
-from contracts.logging import URL_PASSWORD
+from runtime.logging import URL_PASSWORD
 from web.ops.doctor.examination import Examined
 from web.ops.doctor.finding import Finding, Level
 
@@ -13,7 +13,7 @@ LEVEL_WIDTH = 8
 
 
 def exit_status(examined: Sequence[Examined]) -> int:
-    """WELL, WARNED if there are only warnings, or ILL."""
+    """Return WELL, WARNED if there are only warnings, or ILL."""
     levels = {level for each in examined for level in each.levels}
     if levels & {Level.PROBLEM, Level.UNKNOWN}:
         return ILL
@@ -21,12 +21,12 @@ def exit_status(examined: Sequence[Examined]) -> int:
 
 
 def lines(examined: Examined, paint: Callable[[Level, str], str]) -> list[str]:
-    """Show what a check has found, a line each, and below it the way out; ``paint`` colours."""
+    """Return a line for each finding of a check, and below it the way out; ``paint`` colours."""
     return [line for found in examined.findings for line in _lines(examined.check, found, paint)]
 
 
 def summary(examined: Sequence[Examined]) -> str:
-    """Count what was found."""
+    """Count problems, warnings and checks that could not be made, in one line."""
     levels = [finding.level for each in examined for finding in each.findings]
     counts = [
         f"{count} {level}{'' if count == 1 else 's'}"
@@ -39,7 +39,7 @@ def summary(examined: Sequence[Examined]) -> str:
 
 
 def as_json(examined: Sequence[Examined]) -> str:
-    """Show all of it as one JSON document."""
+    """Return all findings as one JSON document: ``status`` and ``findings``."""
     findings = [
         {
             "check": each.check,
@@ -63,5 +63,5 @@ def _lines(check: str, finding: Finding, paint: Callable[[Level, str], str]) -> 
 
 
 def _line(text: str) -> str:
-    """Keep a server's words on one line, and passwords out of them."""
+    """Put a server's words on one line, and hide the passwords in them."""
     return URL_PASSWORD.sub(r"\1:…", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Jobs, mails and other tasks that do not get on."""
+"""Jobs, mails and other tasks that make no progress."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,50 +11,50 @@ from django.db.models.functions import Now
 from contracts import topology
 from web.jobs.models import Job
 from web.mail.models import Email
+from web.messaging.inbox.workers import alive, held
 from web.messaging.models import OutboxMessage
-from web.messaging.workers import alive, held
 from web.ops.doctor.finding import Finding, warn, well
 from web.postgresql import clock
 from web.tasks.models import Task
 
-# How long a message may wait in the broker until somebody should know.
+# A message that waits in the broker for longer is worth a warning.
 PATIENCE = timedelta(minutes=10)
-# A task that a worker has in hand is in one of its reports, which come every 5 seconds.
+# A task that a worker has in hand is in its reports, of which several come within this time.
 SILENCE = timedelta(minutes=1)
 MENDED = "the reconciler mends it by itself: see its log, and `workers`"
 
 
 def look_at_jobs() -> Iterator[Finding]:
-    """Find jobs that nobody has in hand, and runs that should have been ended."""
+    """Find jobs that no worker has in hand, and runs beyond their time limit."""
     jobs = Job.objects.annotate(since=F("started_at"))
-    troubles = [*_adrift("jobs", jobs, Job.State.RUNNING), *_overdue()]
+    troubles = [*_nowhere("jobs", jobs, Job.State.RUNNING), *_overdue()]
     yield from troubles or [well("each that waits or runs is where it should be")]
 
 
 def look_at_mails() -> Iterator[Finding]:
-    """Find mails that nobody has in hand, and what the mail server says of those tried again."""
+    """Find mails that no worker has in hand, and the mail server's answers to those retried."""
     mails = Email.objects.annotate(since=Max("attempts__at"))
-    troubles = [*_adrift("mails", mails, Email.State.SENDING), *_retrying()]
+    troubles = [*_nowhere("mails", mails, Email.State.SENDING), *_retrying()]
     yield from troubles or [well("each that waits is where it should be, none is tried again")]
 
 
 def look_at_tasks() -> Iterator[Finding]:
-    """Find tasks without a table of their own that nobody has in hand."""
-    # Others have to end before those without a message are sent.
+    """Find tasks without a table of their own that no worker has in hand."""
+    # A task without a message is sent after others have ended.
     sent = Task.objects.exclude(message=None)
     tasks = sent.annotate(since=F("started_at"))
-    troubles = list(_adrift("tasks", tasks, Task.State.RUNNING))
+    troubles = list(_nowhere("tasks", tasks, Task.State.RUNNING))
     yield from troubles or [well("each that waits or runs is where it should be")]
 
 
-def _adrift(what: str, rows: QuerySet[Any], running: str) -> Iterator[Finding]:
-    """Find rows whose message is neither to be published nor in a worker's hands."""
+def _nowhere(what: str, rows: QuerySet[Any], running: str) -> Iterator[Finding]:
+    """Find rows whose message is neither in the outbox nor in a worker's hands."""
     in_outbox = OutboxMessage.objects.filter(task_id=OuterRef("pk"))
-    adrift = rows.exclude(Exists(in_outbox)).exclude(pk__in=_held())
-    since = adrift.filter(state=running, since__lt=Now() - SILENCE)
+    nowhere = rows.exclude(Exists(in_outbox)).exclude(pk__in=_held())
+    since = nowhere.filter(state=running, since__lt=Now() - SILENCE)
     if runs := since.count():
         yield warn(f"{runs} {what} are {running}, but no worker has them in hand", MENDED)
-    waiting = adrift.filter(state="queued", dispatched_at__lt=Now() - PATIENCE)
+    waiting = nowhere.filter(state="queued", dispatched_at__lt=Now() - PATIENCE)
     found = waiting.aggregate(count=Count("pk"), oldest=Min("dispatched_at"))
     if found["count"]:
         minutes = (clock.now() - found["oldest"]).total_seconds() / 60

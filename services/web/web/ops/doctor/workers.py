@@ -1,10 +1,10 @@
-"""The workers, by what they report of themselves."""
+"""The workers, as their reports show them."""
 
 from collections.abc import Iterator
 
 from contracts import topology
+from web.messaging.inbox.workers import SEEN, alive
 from web.messaging.models import Worker
-from web.messaging.workers import SEEN, alive
 from web.ops.doctor.database import CLOCK_SECONDS
 from web.ops.doctor.finding import Finding, problem, start, well
 
@@ -15,7 +15,7 @@ MEND = {
 
 
 def look_at_workers() -> Iterator[Finding]:
-    """Find services without a worker, and workers with a wrong clock or without what they need."""
+    """Find services without a worker, and workers with a wrong clock or a failed check."""
     for service in topology.SERVICES:
         workers = list(alive(service))
         troubles = [trouble for worker in workers for trouble in _troubles(worker)]

@@ -2,6 +2,7 @@
 
 import pytest
 from django.test import Client
+from structlog.testing import capture_logs
 
 from web.accounts.tests.factories import PASSWORD, make_user, permit
 from web.ops.views import DOORS
@@ -28,6 +29,15 @@ def test_each_door_asks_for_its_permission(client: Client, page: str, permission
     assert {each: answer(client, each) for each in DOORS} == {
         each: 204 if each == page else 403 for each in DOORS
     }
+
+
+def test_who_was_refused_is_told_in_the_log_and_a_stranger_is_not(client: Client) -> None:
+    with capture_logs() as lines:
+        answer(client)
+        sign_in(client, "change_worker")
+        assert [answer(client, page) for page in ("flower", "mails")] == [204, 403]
+    [told] = [line for line in lines if line["event"] == "refused"]
+    assert (told["user"], told["path"]) == (client.session["_auth_user_id"], "/staff/mails")
 
 
 def test_superusers_may_and_nobody_may_enter_where_there_is_no_door(admin_client: Client) -> None:

@@ -11,8 +11,8 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 from structlog.testing import capture_logs
 
-from web.messaging import outbox
 from web.messaging.models import OutboxMessage
+from web.messaging.outbox import outbox
 from web.ops import health
 
 

@@ -17,7 +17,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from local.settings import Settings
 from web.accounts.models import User
 from web.jobs.tests.factories import make_computation, make_job
-from web.messaging.tests.factories import corpse, save
+from web.messaging.tests.factories import dead_message, save
 from web.ops.tests.server import Server, url_of_test_database
 
 # What is longer is refused by gunicorn itself, with a 414.
@@ -124,7 +124,7 @@ def test_every_answer_to_any_input_is_one_that_is_described(
     token = AccessToken.for_user(ada)
     make_computation()
     job = make_job(ada, state="succeeded")
-    given = {"jobs": job.pk, "dead-letters": save(corpse(job.pk)).pk}
+    given = {"jobs": job.pk, "dead-letters": save(dead_message(job.pk)).pk}
     (tmp_path / "hooks.py").write_text(SHORT_ADDRESSES)
     (tmp_path / "schemathesis.toml").write_text(
         'hooks = "hooks"\n'

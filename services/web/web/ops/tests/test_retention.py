@@ -9,10 +9,11 @@ from django.db import connection
 from django.db.models import Model
 from django.db.models.functions import Now
 
-from web.accounts.models import RateUsage, Registration
-from web.jobs.models import Job
+from web.accounts.models import RateUsage, Registration, User
+from web.jobs.models import Job, JobBatch
 from web.jobs.tests.factories import make_job, make_user
 from web.mail.models import Email, EmailAttempt
+from web.mail.results import REPEATABLE_FOR
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.ops import retention
 from web.ops.tasks import prune
@@ -39,15 +40,48 @@ def make_mail(state: str) -> Email:
     return mail
 
 
+def make_batch(owner: User) -> JobBatch:
+    return JobBatch.objects.create(owner=owner, idempotency_key="k", digest="d", answer={})
+
+
 def make_task(state: str, number: int = 0) -> Task:
     return Task.objects.create(name=f"a{number}", service="tasks", state=state)
+
+
+def test_a_chord_that_is_not_complete_keeps_what_it_counts() -> None:
+    group = TaskGroup.objects.create(pk="0" * 32, chord_size=2)
+    ended, running = make_task("succeeded"), make_task("running", 1)
+    Task.objects.update(group_id=group.pk)
+    for row in (group, ended, running):
+        age(row, 100)
+    assert retention.prune(10) == ({}, True)
+    Task.objects.update(state="succeeded")
+    assert retention.prune(10) == ({"tasks": 2, "groups of tasks": 1}, True)
+
+
+def test_contents_of_failed_mails_go_also_if_no_new_mail_does_it() -> None:
+    mail = make_mail("failed")
+    context = {"key": "planted"}
+    Email.objects.update(context=context, failed_at=Now() - REPEATABLE_FOR - timedelta(hours=1))
+    assert retention.prune(10) == ({"contents of mails": 1}, True)
+    mail.refresh_from_db()
+    assert mail.context is None
+
+
+def test_time_that_erasing_contents_uses_up_leaves_something_to_do() -> None:
+    Email.objects.bulk_create(
+        [Email(template="welcome", recipient="a@example.org", state="failed") for _ in range(110)]
+    )
+    Email.objects.update(context={}, failed_at=Now() - REPEATABLE_FOR - timedelta(hours=1))
+    assert retention.prune(0) == ({"contents of mails": 100}, False)
+    assert retention.prune(60) == ({"contents of mails": 10}, True)
 
 
 def test_what_has_ended_goes_after_its_days(settings: Any) -> None:
     user = make_user()
     old: list[Model] = [
         make_job(user, state="succeeded"), make_mail("failed"), make_letter("replayed"),
-        make_task("cancelled"), TaskGroup.objects.create(pk="0" * 32),
+        make_task("cancelled"), TaskGroup.objects.create(pk="0" * 32), make_batch(user),
     ]  # fmt: skip
     for row in old:
         age(row, 100)
@@ -55,14 +89,17 @@ def test_what_has_ended_goes_after_its_days(settings: Any) -> None:
     assert complete
     assert deleted == {
         "jobs": 1, "mails": 1, "dead letters": 1, "tasks": 1, "groups of tasks": 1,
+        "job batches": 1,
     }  # fmt: skip
     assert not EmailAttempt.objects.exists()
-    assert [model.objects.count() for model in (Job, Email, DeadLetter, Task)] == [0] * 4
+    assert [model.objects.count() for model in (Job, Email, DeadLetter, Task, JobBatch)] == [0] * 5
 
 
 def test_what_has_not_ended_or_is_young_stays() -> None:
     user = make_user()
-    young: list[Model] = [make_job(user, state="succeeded"), make_mail("sent"), make_task("failed")]
+    young: list[Model] = [
+        make_job(user, state="succeeded"), make_mail("sent"), make_task("failed"), make_batch(user),
+    ]  # fmt: skip
     for row in young:
         age(row, 29)
     unfinished: list[Model] = [

@@ -1,16 +1,18 @@
 """The database goes away in every way; what is asked of it fails soon, and works again after."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import OperationalError, connection
+from psycopg_pool import ConnectionPool
 from pytest_django import Settings
 
-from local.database import Database
-from web.messaging.tests.running import poll
+from local.servers.database import Database
+from tests.support.polling import poll
 from web.postgresql import connection as patient
 from web.postgresql import outage as outages
 from web.postgresql.base import DatabaseWrapper
@@ -32,10 +34,17 @@ def one_connection() -> Iterator[None]:
     connection.close()
     DatabaseWrapper(connection.settings_dict, connection.alias).close_pool()
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
-        poll(lambda: not others(other), "end of the connections that were closed")
+        poll(lambda: not others(other), what="end of the connections that were closed")
         other.execute(limit.format(2))  # one of them is this one
         yield
         other.execute(limit.format(-1))
+
+
+@pytest.fixture
+def all_have_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every connection be one that answered a moment ago."""
+    monkeypatch.setattr(patient, "RECENT", 3600.0)
+    monkeypatch.setattr(patient.PatientConnection, "_answered_at", time.monotonic())
 
 
 def others(connected: psycopg.Connection) -> list[Any]:
@@ -51,6 +60,14 @@ def ask() -> Any:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 42")
         return cursor.fetchone()[0]
+
+
+def answers() -> bool:
+    try:
+        return bool(ask() == 42)
+    except OperationalError:
+        outage.end()
+        return False
 
 
 def terminate_all() -> None:
@@ -85,11 +102,52 @@ def test_a_frozen_server_is_noticed_before_a_statement_is_sent(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patient, "CHECK", 0.1)
+    monkeypatch.setattr(patient, "RECENT", 0.0)
     ask()
     connection.close()  # back to the pool
     database.pause()
     try:
         with pytest.raises(OperationalError, match="no connection to the database"):
+            ask()
+    finally:
+        database.resume()
+    outage.end()
+    assert ask() == 42
+
+
+@pytest.mark.usefixtures("all_have_answered")
+def test_a_connection_that_answered_a_moment_ago_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(ConnectionPool, "check_connection", asked.append)
+    assert ask() == 42
+    assert not asked
+
+
+@pytest.mark.usefixtures("all_have_answered")
+def test_a_connection_that_was_ended_a_moment_ago_is_not_used() -> None:
+    for _ in range(3):
+        assert ask() == 42
+        connection.close()
+        terminate_all()
+    assert ask() == 42
+
+
+@pytest.mark.usefixtures("all_have_answered")
+def test_a_frozen_server_that_answered_a_moment_ago_is_given_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.DATABASE_STATEMENT_TIMEOUT = 0.1
+    monkeypatch.setattr(patient, "MARGIN", 0.1)
+    ask()
+    connection.close()
+    database.pause()
+    try:
+        with pytest.raises(OperationalError, match="no answer from the database"):
+            ask()
+        connection.close()
+        with pytest.raises(OperationalError, match="away a moment ago"):
             ask()
     finally:
         database.resume()
@@ -130,7 +188,7 @@ def test_a_restart_that_nobody_saw_costs_no_request() -> None:
 def test_a_server_without_room_for_another_connection_goes_on_with_those_it_has(
     one_connection: None,
 ) -> None:
-    ask()
+    poll(answers, what="connection in the place of one that was just closed")
     refused: list[BaseException] = []
 
     def need_another() -> None:

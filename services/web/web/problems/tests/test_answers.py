@@ -1,192 +1,24 @@
 """Whatever goes wrong, the answer is one kind of document."""
 
-import gzip
-import io
-import json
-import sys
-from typing import Any
-
 import pytest
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
+from structlog.testing import capture_logs
 
 from web.accounts.tests.factories import client_of, make_user
-from web.parsing import StrictJSONParser
 from web.problems.catalogue import MEANINGS
-from web.problems.document import MEDIA_TYPE
+from web.problems.tests.asking import check, post
 from web.rates import Rate
 
-JSON = "application/json"
 pytestmark = pytest.mark.django_db
-
-
-def check(answer: Any, status: int, code: str) -> dict[str, Any]:
-    assert answer.status_code == status
-    assert answer["Content-Type"] == MEDIA_TYPE
-    problem: dict[str, Any] = answer.json()
-    assert set(problem) == {
-        "type", "title", "status", "detail", "instance", "code", "errors", "request_id",
-    }  # fmt: skip
-    assert (problem["status"], problem["code"]) == (status, code)
-    assert problem["type"] == f"{settings.PUBLIC_URL}/problems#{code}"
-    assert problem["request_id"] == answer["X-Request-ID"]
-    assert problem["detail"]
-    assert problem["title"]
-    return problem
-
-
-def post(body: bytes | str, content_type: str = JSON, **extra: Any) -> Any:
-    return Client().generic(
-        "POST", "/api/v1/users", body, content_type, headers=extra.pop("headers", None), **extra
-    )
-
-
-def test_wrong_fields_are_named_one_by_one() -> None:
-    problem = check(post("{}"), 400, "invalid")
-    assert problem["instance"] == "/api/v1/users"
-    assert problem["detail"] == "email: This field is required."
-    assert problem["errors"] == [
-        {"field": "email", "code": "required", "detail": "This field is required."},
-        {"field": "password", "code": "required", "detail": "This field is required."},
-    ]
-
-
-def test_a_field_that_is_not_known_is_named_with_those_that_are() -> None:
-    body = {"email": "ada@example.org", "password": "correct horse battery", "passwort": "x"}
-    [error] = check(post(json.dumps(body)), 400, "invalid")["errors"]
-    assert error == {
-        "field": "passwort", "code": "unknown",
-        "detail": "There is no such field; there is email, password.",
-    }  # fmt: skip
-
-
-def test_a_body_that_is_no_object_is_an_error_of_the_whole() -> None:
-    problem = check(post("[1]"), 400, "invalid")
-    assert [error["field"] for error in problem["errors"]] == [""]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"{",
-        b"",
-        b"\xff\xfe",
-        b'{"email": "\\u0000"}',
-        b'{"email": "\\ud800"}',
-        b'{"email": NaN}',
-        b'{"email": 1e999}',
-        b'{"email": ' + b"9" * 5000 + b"}",
-        b"[" * 10_000,
-        b"[" * 101 + b"]" * 101,
-        b'{"a\\u0000": 1}',
-    ],
-    ids=["cut", "empty", "bytes", "NUL", "surrogate", "NaN", "float", "int", "deep", "101", "key"],
-)
-def test_what_is_no_json_or_cannot_be_stored_is_refused(body: bytes) -> None:
-    answer = post(body)
-    assert answer.status_code == 400
-    check(answer, 400, answer.json()["code"])
-    assert answer.json()["code"] == ("invalid" if body == b"" else "parse_error")
-
-
-@pytest.mark.parametrize("body", [b"[" * 100 + b"]" * 100, '{"email": "\\\\u0000 é 😀"}'.encode()])
-def test_what_only_looks_dangerous_is_read(body: bytes) -> None:
-    assert post(body).json()["code"] == "invalid"
-
-
-def test_other_media_types_are_refused() -> None:
-    check(post("email=ada", "application/x-www-form-urlencoded"), 415, "unsupported_media_type")
-
-
-UTF_8 = ["utf-8", "UTF8", '"utf-8"', "us-ascii"]
-OTHERS = ["punycode", "zlib", "idna", "utf-7", "utf-16", "latin-1", "rot13", "unknown", "undefined"]
-
-
-@pytest.mark.parametrize("charset", UTF_8)
-def test_a_body_in_utf_8_may_say_so(charset: str) -> None:
-    check(post("{}", f"application/json; charset={charset}"), 400, "invalid")
-
-
-@pytest.mark.parametrize("charset", OTHERS)
-@pytest.mark.parametrize(
-    ("method", "path", "media_type"),
-    [
-        ("POST", "/api/v1/users", "application/json"),
-        ("POST", "/api/v1/nothing", "application/json"),
-        ("GET", "/api/v1/jobs", "application/json"),
-        ("POST", "/verify", "application/x-www-form-urlencoded"),
-        ("POST", "/admin/login/", "multipart/form-data; boundary=x"),
-        ("GET", "/healthz", "text/plain"),
-    ],
-)
-def test_a_header_chooses_no_codec(method: str, path: str, media_type: str, charset: str) -> None:
-    body = b"x" * 1000
-    answer = Client().generic(method, path, body, f"{media_type}; charset={charset}")
-    check(answer, 415, "unsupported_media_type")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/api/v1/users", "/api/v1/users/verify", "/api/v1/users/verify/resend", "/verify",
-        "/api/v1/auth/token", "/api/v1/auth/token/refresh", "/verify/resend", "/admin/login/",
-    ],
-)  # fmt: skip
-def test_whoever_has_no_token_sends_little(path: str) -> None:
-    answer = Client().generic("POST", path, b" " * (16 * 1024 + 1), JSON)
-    assert check(answer, 413, "content_too_large")["detail"] == (
-        "A body may have up to 16,384 bytes here."
-    )
 
 
 def test_nobody_keeps_what_the_api_answers() -> None:
     client = client_of(make_user())
     assert client.get("/api/v1/users/me")["Cache-Control"] == "no-store"
     assert post("{}")["Cache-Control"] == "no-store"
-
-
-def test_a_compressed_body_is_refused() -> None:
-    answer = post(gzip.compress(b"{}", mtime=0), headers={"Content-Encoding": "gzip"})
-    check(answer, 415, "unsupported_media_type")
-
-
-def calls(depth: int) -> int:
-    """Count the function calls that it takes to read 2,000 strings at a depth."""
-    body = io.BytesIO(b"[" * depth + b'"x",' * 2_000 + b'""' + b"]" * depth)
-    counted = 0
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        nonlocal counted
-        counted += event == "call"
-
-    sys.setprofile(count)
-    try:
-        StrictJSONParser().parse(body)
-    finally:
-        sys.setprofile(None)
-    return counted
-
-
-def test_reading_a_body_costs_what_its_length_costs_however_it_is_nested() -> None:
-    assert calls(depth=99) < calls(depth=1) + 1_000
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/admin/jobs/job/?created_at__year=0",
-        "/admin/jobs/job/?state__exact=%00",
-        "/admin/mail/email/?created_at__year=99999999999",
-        "/admin/accounts/user/?q=%00",
-    ],
-)
-def test_a_value_in_an_address_that_the_database_has_not_is_no_error_of_ours(
-    admin_client: Client, address: str
-) -> None:
-    assert admin_client.get(address).status_code in (200, 302, 400)
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
@@ -240,17 +72,6 @@ def test_the_index_leads_to_all_there_is() -> None:
     assert {Client().get(address).status_code for address in found.values()} == {200, 401, 405}
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_read(settings: Settings) -> None:
-    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
-    problem = check(post(json.dumps({"email": "x" * 100})), 413, "content_too_large")
-    assert "100 bytes" in problem["detail"]
-
-
-def test_a_body_in_chunks_is_refused_rather_than_taken_for_empty() -> None:
-    answer = post("{}", headers={"transfer-encoding": "chunked"})
-    check(answer, 411, "length_required")
-
-
 def test_too_many_requests_are_told_when_to_come_back(settings: Settings) -> None:
     settings.THROTTLE_REGISTRATION = Rate(1, seconds=60)
     post("{}")
@@ -262,7 +83,9 @@ def test_too_many_requests_are_told_when_to_come_back(settings: Settings) -> Non
 @pytest.mark.parametrize(
     "error", [OperationalError("connection refused"), InterfaceError("closed")]
 )
-@pytest.mark.parametrize("place", ["web.accounts.limits.consume", "web.messaging.outbox.send"])
+@pytest.mark.parametrize(
+    "place", ["web.accounts.limits.consume", "web.messaging.outbox.outbox.send"]
+)
 def test_an_absent_database_is_nobodys_fault_and_passes(
     error: Exception, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +97,18 @@ def test_an_absent_database_is_nobodys_fault_and_passes(
     problem = check(answer, 503, "unavailable")
     assert int(answer["Retry-After"]) > 0
     assert str(error) not in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/ops/dead-letters", "/admin/jobs/job/add/"])
+def test_who_asked_for_what_is_not_theirs_is_told_in_the_log(path: str) -> None:
+    user = make_user(staff=True)
+    api = client_of(user)
+    api.force_login(user)
+    with capture_logs() as lines:
+        assert Client().get(path).status_code in (302, 401)
+        assert api.get(path).status_code == 403
+    [told] = [line for line in lines if line["event"] == "refused"]
+    assert (told["user"], told["path"]) == (str(user.pk), path)
 
 
 def test_an_absent_database_is_told_to_people_too(monkeypatch: pytest.MonkeyPatch) -> None:

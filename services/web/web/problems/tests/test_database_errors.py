@@ -14,7 +14,6 @@ from web.jobs import submission
 from web.jobs.models import Job
 from web.jobs.tests.factories import make_computation, make_user
 from web.messaging.models import OutboxMessage
-from web.postgresql.base import DatabaseWrapper
 from web.postgresql.outage import outage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,15 +50,20 @@ def submit(client: APIClient) -> Callable[[], Any]:
     return lambda: client.post("/api/v1/jobs", ADDITION, headers={"Idempotency-Key": key})
 
 
-def before_the_message(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Let something happen in the middle of a submission's transaction."""
-    original = submission.dispatch
-
-    def dispatch(*arguments: Any, **options: Any) -> None:
-        happens()
-        original(*arguments, **options)
-
-    monkeypatch.setattr(submission, "dispatch", dispatch)
+@contextmanager
+def before_the_message(statement: str) -> Iterator[None]:
+    """Let PostgreSQL run a statement of PL/pgSQL in the middle of a submission."""
+    with connect() as other:
+        other.execute(f"""
+            CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql
+                AS $$ BEGIN {statement}; RETURN NEW; END $$;
+            CREATE TRIGGER spoil BEFORE INSERT ON messaging_outboxmessage
+                FOR EACH ROW EXECUTE FUNCTION spoil()
+        """)
+        try:
+            yield
+        finally:
+            other.execute("DROP FUNCTION spoil CASCADE")
 
 
 def execute(statement: str) -> None:
@@ -116,21 +120,41 @@ def check_one_job(answer: Any) -> None:
     "state", PASSING, ids=[name.replace(" ", "-") for name in PASSING.values()]
 )
 def test_an_error_that_will_pass_is_told_so_and_leaves_nothing_behind(
-    state: str, submit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+    state: str, submit: Callable[[], Any]
 ) -> None:
-    with monkeypatch.context() as patches:
-        statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"
-        before_the_message(patches, lambda: execute(statement))
+    with before_the_message(f"RAISE EXCEPTION 'no' USING ERRCODE = '{state}'"):
         check_unavailable(submit())
     assert not Job.objects.exists()
     check_one_job(submit())
 
 
-def test_an_error_of_ours_is_not_taken_for_the_databases(
-    submit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before_the_message(monkeypatch, lambda: execute("SELECT nothing"))
-    assert submit().status_code == 500
+def test_an_error_of_ours_is_not_taken_for_the_databases(submit: Callable[[], Any]) -> None:
+    with before_the_message("PERFORM nothing()"):
+        assert submit().status_code == 500
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "RAISE EXCEPTION 'no' USING ERRCODE = '57014'",
+        "PERFORM pg_terminate_backend(pg_backend_pid())",
+    ],
+)
+def test_a_batch_that_breaks_off_leaves_nothing_behind(client: APIClient, statement: str) -> None:
+    def submit() -> Any:
+        headers = {"Idempotency-Key": "k"}
+        return client.post("/api/v1/jobs/batch", {"jobs": [ADDITION] * 100}, headers=headers)
+
+    with before_the_message(statement):
+        check_unavailable(submit())
+    assert not Job.objects.exists()
+    assert submit().json()["accepted"] == 100
+    assert Job.objects.count() == OutboxMessage.objects.count() == 100
+    with before_the_message("PERFORM nothing()"):
+        Job.objects.all().delete()
+        assert submit().status_code == 202
+        assert not Job.objects.exists()
+        assert client.post("/api/v1/jobs/batch", {"jobs": [ADDITION]}).status_code == 500
 
 
 def test_a_database_that_takes_no_changes_is_read_all_the_same(
@@ -143,10 +167,9 @@ def test_a_database_that_takes_no_changes_is_read_all_the_same(
 
 
 def test_a_connection_that_ends_in_the_middle_of_a_request_leaves_nothing_behind(
-    submit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+    submit: Callable[[], Any],
 ) -> None:
-    with monkeypatch.context() as patches:
-        before_the_message(patches, terminate_own_connection)
+    with before_the_message("PERFORM pg_terminate_backend(pg_backend_pid())"):
         check_unavailable(submit())
     check_one_job(submit())
 
@@ -154,15 +177,15 @@ def test_a_connection_that_ends_in_the_middle_of_a_request_leaves_nothing_behind
 def test_a_job_whose_commit_got_no_answer_is_found_by_its_key(
     submit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit = DatabaseWrapper._commit  # type: ignore[attr-defined]
+    store = submission._store
 
-    def commit_and_lose_the_answer(self: Any) -> None:
-        commit(self)
+    def store_and_lose_the_answer(job: Job) -> None:
+        store(job)
         terminate_own_connection()
-        self.connection.execute("SELECT 1")
+        execute("SELECT 1")
 
     with monkeypatch.context() as patches:
-        patches.setattr(DatabaseWrapper, "_commit", commit_and_lose_the_answer)
+        patches.setattr(submission, "_store", store_and_lose_the_answer)
         check_unavailable(submit())
     assert Job.objects.count() == 1
     check_one_job(submit())

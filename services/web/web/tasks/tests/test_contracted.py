@@ -13,8 +13,8 @@ from django.test import Client
 from msgspec import structs
 
 from contracts.errors import MalformedMessageError
-from contracts.headers import TaskBody, TaskHeaders, require
-from contracts.results import TaskError, TaskEvent, TaskState
+from contracts.events import TaskError, TaskEvent, TaskState
+from contracts.headers import TaskBody, TaskHeaders
 from contracts.tasks import RUN_COMPUTATION, SEND_EMAIL, TASKS, Payload, TaskContract
 from web.jobs.results import JOBS
 from web.jobs.tests.factories import event, make_job, make_user
@@ -29,6 +29,7 @@ from web.tasks.tests.shop import add, fail, silent, total
 from web.tracking import registry
 from web.tracking.engine import Engine
 from web.tracking.waiting import InsideTransactionError, watch
+from worker.headers import require
 
 pytestmark = pytest.mark.django_db
 S = TaskState

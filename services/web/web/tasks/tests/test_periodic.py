@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from web.messaging.lifecycle import StopSignal
+from web.messaging.processes.lifecycle import StopSignal
 from web.postgresql import clock
 from web.tasks import periodic
 from web.tasks.models import PeriodicTask, Task

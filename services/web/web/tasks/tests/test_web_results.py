@@ -10,9 +10,9 @@ from celery import chain, chord
 from celery.result import AsyncResult
 from django.db import connection, transaction
 
-from contracts.results import TaskError, TaskEvent, TaskState
+from contracts.events import TaskError, TaskEvent, TaskState
 from contracts.tasks import TASKS, Payload, TaskContract
-from web.messaging import dead_letters, redaction
+from web.messaging.letters import dead_letters, redaction
 from web.messaging.models import DeadLetter, OutboxMessage
 from web.tasks.application import app
 from web.tasks.events import Again, WebTaskEvent

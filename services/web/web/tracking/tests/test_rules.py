@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.results import TaskEvent, TaskState
+from contracts.events import TaskEvent, TaskState
 from web.jobs.tests.factories import event
 from web.tracking.rules import latest
 

@@ -1,4 +1,4 @@
-"""``manage.py mails``: see mails and what became of them, and send failed ones again."""
+"""``manage.py mails``: list mails with their states, and send failed ones again."""
 
 import argparse
 from datetime import timedelta
@@ -24,7 +24,7 @@ exit status: 0 done; 1 some were left as they are; 2 wrong usage"""
 
 
 class Command(BaseCommand):
-    """List mails, and send failed ones again."""
+    """The command, with one subcommand for each action."""
 
     help = "List mails, and send failed ones again while their contents are kept (3 days)."
 

@@ -1,18 +1,17 @@
 """``manage.py collect``: bring results and dead letters into the database."""
 
-from typing import Any
-
-from django.core.management.base import BaseCommand
-
-from web.messaging.collector import collect
-from web.messaging.lives import live
+from runtime.liveness import LivenessFile
+from web.messaging.inbox import collector
+from web.messaging.processes.command import LongRunningCommand
+from web.messaging.processes.lifecycle import StopSignal
 
 
-class Command(BaseCommand):
-    """Runs until SIGTERM; several may run side by side."""
+class Command(LongRunningCommand):
+    """The collector."""
 
     help = "Bring results and dead letters into the database until told to stop."
+    process = "collector"
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Run."""
-        live("collector", collect)
+    def session(self, stop: StopSignal, liveness: LivenessFile) -> None:
+        """Collect."""
+        collector.collect(stop, liveness)

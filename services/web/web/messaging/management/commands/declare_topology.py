@@ -6,8 +6,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from contracts import topology
 from contracts.errors import TopologyError
-from web.messaging.lifecycle import BROKER_ERRORS
-from web.messaging.publisher_app import app
+from web.messaging.broker.client import app
+from web.messaging.processes.lifecycle import BROKER_ERRORS
 
 REFUSALS: tuple[type[Exception], ...] = (TopologyError, *BROKER_ERRORS)
 

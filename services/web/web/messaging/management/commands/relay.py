@@ -1,18 +1,18 @@
 """``manage.py relay``: publish the outbox to RabbitMQ."""
 
-from typing import Any
+from runtime.liveness import LivenessFile
+from web.messaging.letters import dead_letters
+from web.messaging.outbox import relay
+from web.messaging.processes.command import LongRunningCommand
+from web.messaging.processes.lifecycle import StopSignal
 
-from django.core.management.base import BaseCommand
 
-from web.messaging.lives import live
-from web.messaging.relay import relay
-
-
-class Command(BaseCommand):
-    """Runs until SIGTERM; several may run side by side."""
+class Command(LongRunningCommand):
+    """The relay."""
 
     help = "Publish the outbox to RabbitMQ until told to stop. Several may run side by side."
+    process = "relay"
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Run."""
-        live("relay", relay)
+    def session(self, stop: StopSignal, liveness: LivenessFile) -> None:
+        """Publish."""
+        relay.relay(stop, liveness, dead_letters.park)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models.functions import Now
 
-from contracts import results
+from contracts import events
 from web.jobs import catalogue as announcements
 from web.jobs.models import Computation
 from web.messaging.models import DeadLetter
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.django_db
 
 
 def announce() -> None:
-    add = results.Computation(
+    add = events.Computation(
         name="add", summary="Add.", description="", arguments={}, result={},
         soft_time_limit=1, time_limit=2, memory_limit=64,
     )  # fmt: skip
-    catalogue = results.Catalogue(worker="w", at=datetime.now(UTC), computations=[add])
+    catalogue = events.Catalogue(worker="w", at=datetime.now(UTC), computations=[add])
     announcements.announce(catalogue)
 
 
@@ -58,5 +58,5 @@ def test_dead_letters_are_counted_by_reason() -> None:
     assert (first.level, second.level) == (Level.WARNING, Level.WARNING)
     assert first.found.startswith("2 wait for a decision: delivery_limit")
     assert "manage.py dead_letters list --reason delivery_limit" in first.way_out
-    assert first.way_out.endswith("replay or discard them")
-    assert second.way_out.endswith("no queue wants their routing key: discard them")
+    assert first.way_out.endswith("then replay")
+    assert second.way_out.endswith("a replay brings it back")

@@ -30,6 +30,12 @@ def test_an_address_that_web_itself_refuses_is_a_problem(production: Settings) -
     assert "warren.example.org is not in ALLOWED_HOSTS" in words
 
 
+def test_an_address_of_ipv6_is_allowed_in_its_brackets(production: Settings) -> None:
+    here = {"PUBLIC_URL": "http://[::1]:8000", "ALLOWED_HOSTS": ["localhost", "[::1]"]}
+    assert found(production, **here)[0][0] == Level.OK
+    assert "[::1] is not in" in found(production, ALLOWED_HOSTS=["::1"])[0][1]
+
+
 def test_production_shows_no_tracebacks(production: Settings) -> None:
     assert found(production, DEBUG=True)[0][0] == Level.PROBLEM
 

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from web.messaging import outbox as messages
 from web.messaging.models import OutboxMessage
+from web.messaging.outbox import outbox as messages
 from web.ops.doctor import outbox
 from web.ops.doctor.finding import Finding, Level
 

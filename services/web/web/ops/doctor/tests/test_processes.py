@@ -12,11 +12,12 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from contracts.errors import TopologyError
-from contracts.liveness import LivenessFile
-from contracts.results import WorkerReport
-from web.messaging import lives, workers
-from web.messaging.lifecycle import StopSignal
+from contracts.events import WorkerReport
+from runtime.liveness import LivenessFile
+from web.messaging.inbox import workers
 from web.messaging.models import ProcessLife
+from web.messaging.processes import lives
+from web.messaging.processes.lifecycle import StopSignal
 from web.ops.doctor import processes
 from web.ops.doctor.finding import Level
 from web.ops.doctor.processes import look_at_processes

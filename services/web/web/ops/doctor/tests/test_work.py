@@ -9,14 +9,14 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from contracts.results import WorkerReport
+from contracts.events import WorkerReport
 from web.accounts.models import User
 from web.jobs import submission
 from web.jobs.models import Job
 from web.jobs.tests.factories import make_job, make_user
 from web.mail.models import EmailAttempt
 from web.mail.tests.factories import make_mail
-from web.messaging import workers
+from web.messaging.inbox import workers
 from web.ops.doctor.finding import Level
 from web.ops.doctor.work import look_at_jobs, look_at_mails, look_at_tasks
 from web.tasks.models import Task

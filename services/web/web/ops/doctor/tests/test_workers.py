@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models.functions import Now
 
-from contracts.results import WorkerReport
+from contracts.events import WorkerReport
 from contracts.topology import SERVICES
-from web.messaging import workers
+from web.messaging.inbox import workers
 from web.messaging.models import Worker
 from web.ops.doctor.finding import Level
 from web.ops.doctor.workers import look_at_workers

@@ -1,4 +1,4 @@
-"""``manage.py dead_letters``: see and repair what could not be handled."""
+"""``manage.py dead_letters``: list, show, replay and discard dead letters."""
 
 import argparse
 import json
@@ -8,23 +8,22 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from rest_framework.utils.encoders import JSONEncoder
 
+from contracts.mails import Mail
 from web.mail import sending
-from web.messaging import repair
-from web.messaging.models import DeadLetter
-from web.messaging.redaction import shown_body
-from web.messaging.serializers import (
+from web.messaging.letters import repair
+from web.messaging.letters.redaction import shown_body
+from web.messaging.letters.serializers import (
     DeadLetterDetailSerializer,
     DeadLetterSerializer,
     ReportSerializer,
 )
+from web.messaging.models import DeadLetter
 from web.operators import USAGE_ERROR, confirm, operator
 
 ACTIONS = {
     "replay": ("send again", repair.replay, "replayed"),
     "discard": ("give up", repair.discard, "discarded"),
 }
-# Of no template: the mailer refuses it, so that no mail ever leaves.
-PRACTICE = ("practise", "practise@example.org")
 EXAMPLES = """\
 examples:
   dead_letters list --reason malformed
@@ -38,8 +37,14 @@ exit status: 0 done; 1 some could not be replayed or discarded, or there is no s
 2 wrong usage"""
 
 
+class Practice(Mail, frozen=True, kw_only=True):
+    """A mail that the mailer refuses, because it has no such template."""
+
+    template = "practise"
+
+
 class Command(BaseCommand):
-    """List, show, replay and discard dead letters."""
+    """The command, with one subcommand for each action."""
 
     help = "List, show, replay and discard messages that could not be handled."
 
@@ -50,20 +55,20 @@ class Command(BaseCommand):
         listing = actions.add_parser("list", help="list dead letters, newest first")
         states = [*DeadLetter.State.values, "all"]
         listing.add_argument("--state", default="waiting", choices=states, help="default: waiting")
-        listing.add_argument("--queue", help="only those that died in this queue")
+        listing.add_argument("--queue", help="only those from this queue")
         listing.add_argument("--limit", type=int, default=50, help="at most so many; default: 50")
-        show = actions.add_parser("show", help="show one, without what is secret")
+        show = actions.add_parser("show", help="show one, with secrets left out")
         show.add_argument("id", type=int)
         for name, (text, *_) in ACTIONS.items():
             action = actions.add_parser(name, help=f"{text} one, several, or all that wait")
             action.add_argument("ids", nargs="*", type=int, metavar="ID")
             action.add_argument("--all", action="store_true", help="all that wait")
             action.add_argument("--yes", action="store_true", help="do not ask")
-        practise = "make a harmless one: of a mail that has no template, and so is never sent"
+        practise = "make a harmless one, from a mail without a template, which is never sent"
         for action in actions.choices.values():
             action.add_argument("--json", action="store_true", help="for programs")
         for name in ("list", *ACTIONS):
-            actions.choices[name].add_argument("--reason", help="only those that died of this")
+            actions.choices[name].add_argument("--reason", help="only those with this reason")
             actions.choices[name].add_argument("--task", help="only those of this task")
         actions.add_parser("practise", help=practise)
 
@@ -104,7 +109,7 @@ class Command(BaseCommand):
 
     def _practise(self, options: dict[str, Any]) -> None:
         with transaction.atomic():
-            mail = sending.queue(*PRACTICE, {})
+            mail = sending.queue(Practice(), "practise@example.org")
         self.stdout.write(
             f"queued mail {mail.pk}, which the mailer refuses: `dead_letters list` shows its "
             "letter in a moment. A replay brings it back as another letter; discard it in the end."

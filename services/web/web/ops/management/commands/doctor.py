@@ -1,4 +1,4 @@
-"""``manage.py doctor``: what is wrong with the system, and what to do about it."""
+"""``manage.py doctor``: examine the whole system, name what is wrong and how to mend it."""
 
 import sys
 from typing import Any
@@ -13,7 +13,7 @@ from web.ops.doctor.finding import Level
 
 
 class Command(BaseCommand):
-    """Works while parts of the system are away, and takes 20 seconds at most."""
+    """The command. It works while parts of the system are away, and takes 20 seconds at most."""
 
     help = (
         "Check the whole system, and say in plain words what is wrong and what to do. Exit status: "
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run."""
+        """Print each finding at once, or one JSON document, and exit with the status."""
         _connect_without_patience()
         wanted = [check for check in CHECKS if check.name in (options["only"] or {check.name})]
         found: list[Examined] = []
@@ -54,7 +54,7 @@ class Command(BaseCommand):
 
 
 def _connect_without_patience() -> None:
-    """Ask the database without a pool, which would hide why there is no connection."""
+    """Connect to the database without the pool, which hides why a connection fails."""
     database = connections.settings["default"]
     options = {name: value for name, value in database["OPTIONS"].items() if name != "pool"}
     options |= {"connect_timeout": 3, "options": "-c statement_timeout=3s -c lock_timeout=2s"}

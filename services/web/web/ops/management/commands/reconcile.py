@@ -1,26 +1,22 @@
-"""``manage.py reconcile``: publish again what got lost, and begin periodic work in time."""
+"""``manage.py reconcile``: publish lost tasks again, and send periodic tasks when they are due."""
 
-from typing import Any
-
-from django.core.management.base import BaseCommand
-
-from web.messaging.lives import live
-from web.messaging.reconciliation import Reconciler
+from runtime.liveness import LivenessFile
+from web.messaging.lost.reconciliation import Reconciler
+from web.messaging.processes.command import LongRunningCommand
+from web.messaging.processes.lifecycle import StopSignal
 from web.tasks import periodic
 
 
-class Command(BaseCommand):
-    """Runs until SIGTERM; several may run side by side."""
+class Command(LongRunningCommand):
+    """The reconciler. Periodic tasks do not wait for the broker, because they go to the outbox."""
 
     help = (
-        "Declare what is missing, publish again what got lost, and begin periodic work in time, "
-        "until told to stop."
+        "Declare missing queues and exchanges, publish lost tasks again, and send periodic tasks "
+        "when they are due, until told to stop."
     )
+    process = "reconciler"
+    beside = staticmethod(periodic.watch)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Run. Periodic work does not wait for the broker: the outbox takes it."""
-        live(
-            "reconciler",
-            lambda stop, liveness: Reconciler(stop, liveness).run(),
-            beside=periodic.watch,
-        )
+    def session(self, stop: StopSignal, liveness: LivenessFile) -> None:
+        """Reconcile again and again until told to stop."""
+        Reconciler(stop, liveness).run()

@@ -17,12 +17,12 @@ EXAMPLES = """examples:
   manage.py periodic pause shop.tasks.tidy
   manage.py periodic resume shop.tasks.tidy
 
-A time that comes while a task is paused is not caught up.
+A due time that passes while a task is paused is not caught up.
 """
 ACTIONS: dict[str, tuple[str, Callable[[str], object]]] = {
-    "run": ("run it once, now, aside from its schedule", periodic.run_now),
-    "pause": ("let no time count from now on", periodic.pause),
-    "resume": ("let times count again", periodic.resume),
+    "run": ("run it once, now, independently of its schedule", periodic.run_now),
+    "pause": ("skip its due times from now on", periodic.pause),
+    "resume": ("let its due times count again", periodic.resume),
 }
 
 

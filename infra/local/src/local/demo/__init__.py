@@ -1,0 +1,1 @@
+"""`make demo`: Warren's main job, shown and timed."""

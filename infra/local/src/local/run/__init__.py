@@ -1,0 +1,1 @@
+"""`make up`: runs the Procfile's processes, and answers other commands."""

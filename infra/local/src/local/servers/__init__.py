@@ -1,0 +1,1 @@
+"""RabbitMQ and PostgreSQL: their programs, and private servers of one checkout."""

@@ -1,0 +1,1 @@
+"""Connections to RabbitMQ on which every wait has a limit."""

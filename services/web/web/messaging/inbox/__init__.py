@@ -1,0 +1,1 @@
+"""Arriving results, reports and dead messages, and the collector that stores them."""

@@ -1,0 +1,1 @@
+"""Finding lost tasks, and publishing them again."""

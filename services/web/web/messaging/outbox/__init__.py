@@ -1,0 +1,1 @@
+"""Messages stored with the data they belong to, and the relay that publishes them."""

@@ -1,0 +1,1 @@
+"""How long-running commands live and end."""

@@ -1,0 +1,1 @@
+"""How each queue takes a task and tells its answer: as its own guide has it."""
