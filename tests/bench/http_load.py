@@ -5,6 +5,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 TIMEOUT = 60.0  # seconds without any answer after which a run has failed
@@ -45,21 +46,21 @@ def send(port: int, requests: Iterator[bytes], concurrency: int) -> Answered:
     A connection that the server has closed between two requests is opened anew.
     """
     answered = Answered()
-    with selectors.DefaultSelector() as selector:
+    with ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
         began = time.perf_counter()
-        lines = [_Line(port, selector) for _ in range(concurrency)]
-        busy = sum(line.ask(next(requests, None)) for line in lines)
-        while busy:
+        lines = [stack.enter_context(closing(_Line(port, selector))) for _ in range(concurrency)]
+        for line in lines:
+            line.ask(next(requests, None))
+        while selector.get_map():
             ready = selector.select(TIMEOUT)
             if not ready:
                 raise TimeoutError(f"no answer in {TIMEOUT:.0f} s; so far {answered.statuses}")
             for key, _ in ready:
-                line: _Line = key.data
+                line = key.data
                 if line.hear(answered):
-                    busy += line.ask(next(requests, None)) - 1
+                    line.ask(next(requests, None))
         answered.seconds = time.perf_counter() - began
-        for line in lines:
-            line.close()
     return answered
 
 
@@ -74,16 +75,16 @@ class _Line:
         self._at = 0.0
         self._connect()
 
-    def ask(self, asked: bytes | None) -> bool:
-        """Send a request; False if there is none left."""
+    def ask(self, asked: bytes | None) -> None:
+        """Send a request; if there is none left, listen no more, as the server may close now."""
         if asked is None:
-            return False
+            self._selector.unregister(self._socket)
+            return
         self._asked, self._heard, self._at = asked, b"", time.perf_counter()
         try:
             self._socket.sendall(asked)
         except ConnectionError:
             self._send_anew()
-        return True
 
     def hear(self, answered: Answered) -> bool:
         """Read what has come; True if that is the whole answer."""
@@ -103,7 +104,6 @@ class _Line:
         return True
 
     def close(self) -> None:
-        self._selector.unregister(self._socket)
         self._socket.close()
 
     def _connect(self) -> None:
@@ -114,6 +114,7 @@ class _Line:
     def _send_anew(self) -> None:
         if self._heard:
             raise ConnectionError(f"the server closed after {self._heard[:200]!r}")
+        self._selector.unregister(self._socket)
         self.close()
         self._connect()
         self._socket.sendall(self._asked)
