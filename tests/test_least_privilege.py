@@ -3,12 +3,12 @@
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from amqp.exceptions import AccessRefused
 from kombu import Connection, Exchange, Queue
 
 from contracts import topology
@@ -16,25 +16,19 @@ from local.servers.broker import Broker
 
 from .support import broker_users
 from .support.management import RIGHTS, Management
+from .support.privileges import (
+    OWNERS,
+    READS,
+    USERS,
+    WRITES,
+    allowed,
+    connect,
+    excesses,
+    readable,
+    writable,
+)
 from .support.stack import Stack
 from .support.wire import Wire
-
-QUEUES = tuple(queue.name for queue in topology.QUEUES)
-EXCHANGES = (*(exchange.name for exchange in topology.EXCHANGES), "", "amq.topic")
-OWNERS = ("topology", "reconciler")  # of the topology: once at deployment, and ever after
-USERS = (*OWNERS, "relay", "collector", *topology.SERVICES, "flower", "monitoring")
-READS = {
-    # They bind them, for which RabbitMQ asks for both rights.
-    **{owner: set(QUEUES) for owner in OWNERS},
-    "collector": {"web.results", "web.dead"},
-    **{service: {topology.queue_name(service)} for service in topology.SERVICES},
-}
-# The nameless exchange leads to every queue: an operator's replay may need it.
-WRITES = {
-    **{owner: {exchange.name for exchange in topology.EXCHANGES} for owner in OWNERS},
-    "relay": {"warren.tasks", "", *(f"warren.results.{each}" for each in topology.SERVICES)},
-    **{service: {f"warren.results.{service}"} for service in topology.SERVICES},
-}
 
 
 @pytest.fixture(scope="module")
@@ -48,40 +42,9 @@ def addresses(broker: Broker, management: Management) -> Iterator[dict[str, str]
     broker.delete_vhost(vhost)
 
 
-Action = Callable[[Any], object]  # what kombu's stubs know of a connection is not enough here
-
-
-def allowed(url: str, action: Action) -> bool:
-    """Whether the broker lets a user do something."""
-    with Connection(url, transport_options={"confirm_publish": True}) as connection:
-        try:
-            action(connection)
-        except AccessRefused:
-            return False
-    return True
-
-
-def reading(queue: str) -> Action:
-    return lambda connection: connection.default_channel.basic_get(queue)
-
-
-def publishing(exchange: str, routing_key: str) -> Action:
-    def publish(connection: Connection) -> None:
-        with connection.Producer(auto_declare=False) as producer:
-            producer.publish(b"{}", exchange=exchange, routing_key=routing_key)
-
-    return publish
-
-
-def writable(url: str, user: str) -> set[str]:
-    """Exchanges to which a user may publish."""
-    return {name for name in EXCHANGES if allowed(url, publishing(name, f"{user}.test"))}
-
-
 @pytest.mark.parametrize("user", USERS)
 def test_each_user_reads_its_own_queues_alone(addresses: dict[str, str], user: str) -> None:
-    readable = {queue for queue in QUEUES if allowed(addresses[user], reading(queue))}
-    assert readable == READS.get(user, set())
+    assert readable(addresses[user]) == READS.get(user, set())
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -91,13 +54,14 @@ def test_each_user_writes_where_its_process_writes(addresses: dict[str, str], us
 
 @pytest.mark.parametrize("user", sorted({*USERS} - {*OWNERS}))
 def test_only_the_topologys_owners_declare_and_delete(addresses: dict[str, str], user: str) -> None:
-    url = addresses[user]
-    assert not allowed(url, lambda c: c.default_channel.queue_delete("compute"))
-    assert not allowed(url, lambda c: c.default_channel.queue_purge("mailer")) or user == "mailer"
-    assert not allowed(url, lambda c: c.default_channel.exchange_delete("warren.tasks"))
-    assert not allowed(url, lambda c: c.default_channel.queue_declare("mine"))
     own = Queue("celery", Exchange("warren.tasks", no_declare=True), "#")
-    assert not allowed(url, lambda c: own(c.default_channel).declare())
+    with connect(addresses[user]) as user_connection:
+        may = partial(allowed, user_connection)
+        assert not may(lambda channel: channel.queue_delete("compute"))
+        assert not may(lambda channel: channel.queue_purge("mailer")) or user == "mailer"
+        assert not may(lambda channel: channel.exchange_delete("warren.tasks"))
+        assert not may(lambda channel: channel.queue_declare("mine"))
+        assert not may(lambda channel: own(channel).declare())
 
 
 def test_a_worker_reports_for_its_own_service_alone_whatever_was_deleted_and_declared_again(
@@ -110,6 +74,29 @@ def test_a_worker_reports_for_its_own_service_alone_whatever_was_deleted_and_dec
         topology.restore(owner)
     for user in topology.SERVICES:
         assert writable(addresses[user], user) == WRITES[user]
+
+
+def test_a_right_too_many_is_found_and_nothing_else(
+    broker: Broker, addresses: dict[str, str]
+) -> None:
+    assert excesses(addresses) == []
+    name, vhost = urlsplit(addresses["mailer"]).username, urlsplit(addresses["mailer"]).path[1:]
+    assert name
+    management = Management(broker.settings.management_url, vhost)
+    rights = management.permissions(name)
+    assert rights
+    management.permit(
+        name, rights | {"write": "^warren[.]results[.]", "read": "^(mailer|web[.]dead)$"}
+    )
+    try:
+        assert excesses(addresses) == [
+            "mailer may read the queue web.dead",
+            "mailer may write to the exchange 'warren.results.compute'",
+            "mailer may write to the exchange 'warren.results.tasks'",
+        ]
+    finally:
+        management.permit(name, rights)
+        management.close()
 
 
 def test_no_wall_hangs_on_what_can_be_deleted() -> None:
@@ -151,17 +138,19 @@ def test_no_start_of_a_process_leaves_a_refusal_in_the_brokers_log(stack: Stack)
 
 
 def test_only_relay_and_flower_send_commands_to_the_workers(addresses: dict[str, str]) -> None:
-    command = publishing("celery.pidbox", "")
-    assert {user for user in USERS if allowed(addresses[user], command)} == {"relay", "flower"}
+    assert {user for user in USERS if writable(addresses[user], user, ["celery.pidbox"])} == {
+        "relay", "flower"
+    }  # fmt: skip
 
 
 def test_only_flower_listens_to_events(addresses: dict[str, str]) -> None:
     events = Queue("celeryev.test", Exchange("celeryev", no_declare=True), "#", exclusive=True)
 
-    def listen(connection: Connection) -> None:
-        events(connection.default_channel).declare()
+    def listens(user: str) -> bool:
+        with connect(addresses[user]) as connection:
+            return allowed(connection, lambda channel: events(channel).declare())
 
-    assert {user for user in USERS if allowed(addresses[user], listen)} == {"flower"}
+    assert {user for user in USERS if listens(user)} == {"flower"}
 
 
 def test_a_user_for_every_process_passes_the_check_of_the_topology(

@@ -11,9 +11,9 @@ from typing import TypedDict
 
 import httpx
 
+from tests.support.http_load import Answered, request, send
 from tests.support.polling import poll
 
-from .http_load import Answered, request, send
 from .systems import System
 from .usage import memory, processor_seconds
 

@@ -4,11 +4,11 @@ from itertools import cycle, islice
 from statistics import quantiles
 from typing import Any
 
+from tests.support.http_load import request, send
 from tests.support.polling import poll
 from tests.support.smtp_faults import slow
 
 from . import measures
-from .http_load import request, send
 from .systems import Warren
 
 SLOW_MAIL_SERVER = slow(2.0)

@@ -116,6 +116,20 @@ def enter_administration(composition: Composition, http: httpx.Client) -> None:
     sign_in(http, email, PASSWORD, then="/flower/")
 
 
+def result_of_a_task(composition: Composition) -> str:
+    """Have one of web's own tasks done; what it returned."""
+    program = "from web.ops.tasks import prune; print(prune.delay().get(timeout=60))"
+    shell = ("python", "manage.py", "shell", "--verbosity", "0", "-c", program)
+    said: list[str] = []
+
+    def deleted() -> str | None:
+        ran = composition.try_compose("run", "--rm", "--no-deps", "-T", "migrate", *shell)
+        said.append(ran.stderr)
+        return None if ran.returncode else ran.stdout.strip()  # another test may stop PostgreSQL
+
+    return poll(deleted, what="result of a task", deadline=PATIENCE, explain=lambda: said[-1])
+
+
 def _content(answer: httpx.Response) -> Any:
     assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
     return answer.json() if answer.content else None

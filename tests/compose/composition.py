@@ -99,6 +99,15 @@ class Composition:
         """Names of all services."""
         return sorted(self.compose("config", "--services").split())
 
+    def services_with(self, secret: str) -> set[str]:
+        """Names of the services that are given a secret."""
+        services = json.loads(self.compose("config", "--format", "json"))["services"]
+        return {
+            name
+            for name, service in services.items()
+            if any(each["source"] == secret for each in service.get("secrets", ()))
+        }
+
     def containers(self, service: str) -> list[str]:
         """Ids of a service's running containers."""
         return self.compose("ps", "--quiet", service).split()

@@ -6,12 +6,14 @@ import select
 import socket
 import subprocess
 from contextlib import ExitStack
+from itertools import repeat
 from pathlib import Path
 
 import httpx
 import pytest
 
 from contracts.topology import SERVICES, queue_name
+from tests.support.http_load import Answered, request, send
 from tests.support.polling import poll
 
 from .client import PATIENCE
@@ -179,6 +181,38 @@ def test_bodies_half_sent_neither_fill_the_proxy_nor_lock_others_out(
         lambda: visitor.get("/api/v1/jobs").status_code == 401, what="room again", deadline=PATIENCE
     )
     [container] = composition.containers("proxy")
+    assert composition.inspect(container)["RestartCount"] == 0
+
+
+def test_one_address_asks_only_so_often_and_others_do_not_feel_it(composition: Composition) -> None:
+    port = composition.ports["WEB_PORT"]
+    one = request("GET", "/api/v1/jobs", port)
+
+    def limited() -> Answered | None:
+        answered = send(port, iter(repeat(one, 2000)), concurrency=50)
+        assert {*answered.statuses} <= {401, 429}
+        return answered if answered.statuses[429] else None
+
+    poll(limited, what="refusal", deadline=PATIENCE)
+    assert "200" in composition.run_in("web", "python", "-c", THROUGH_THE_PROXY)
+
+
+def test_a_full_folder_for_bodies_takes_neither_the_memory_nor_what_needs_no_room(
+    composition: Composition, visitor: httpx.Client
+) -> None:
+    [container] = composition.containers("proxy")
+    fill = "head -c 200000000 /dev/zero >/tmp/full || true; wc -c </tmp/full"
+    body = b" " * 100_000  # more than nginx keeps in memory
+    try:
+        written = int(composition.run_in("proxy", "sh", "-c", fill))
+        small, large = visitor.get("/api/v1/jobs"), visitor.post("/api/v1/users", content=body)
+    finally:
+        composition.run_in("proxy", "rm", "/tmp/full")
+    limit = composition.inspect(container)["HostConfig"]["Memory"]
+    assert 32 * 2**20 < written <= 64 * 2**20 <= limit / 2
+    assert small.status_code == 401
+    assert (large.status_code, large.json()["code"]) == (503, "unavailable")
+    assert visitor.post("/api/v1/users", content=body).status_code == 413  # from web
     assert composition.inspect(container)["RestartCount"] == 0
 
 

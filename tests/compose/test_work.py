@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.polling import poll
 
-from .client import PATIENCE, User, browser
+from .client import PATIENCE, User, browser, result_of_a_task
 from .composition import Composition
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
@@ -57,18 +57,7 @@ def test_a_computation_comes_back_with_its_result(user: User) -> None:
 
 
 def test_webs_own_tasks_run_in_a_container_of_their_own(composition: Composition) -> None:
-    program = "from web.ops.tasks import prune; print(prune.delay().get(timeout=60))"
-    shell = ("python", "manage.py", "shell", "--verbosity", "0", "-c", program)
-
-    said: list[str] = []
-
-    def deleted() -> str | None:
-        ran = composition.try_compose("run", "--rm", "--no-deps", "-T", "migrate", *shell)
-        said.append(ran.stderr)
-        return None if ran.returncode else ran.stdout.strip()  # another test may stop PostgreSQL
-
-    answer = poll(deleted, what="result of a task", deadline=PATIENCE, explain=lambda: said[-1])
-    assert answer.startswith("{")
+    assert result_of_a_task(composition).startswith("{")
 
 
 def test_three_compute_workers_share_the_work(composition: Composition, user: User) -> None:

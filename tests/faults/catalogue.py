@@ -18,9 +18,10 @@ class Fault:
     name: str
     group: str
     act: Act
-    quick: bool
-    may_refuse: bool
-    small_disk: bool
+    quick: bool = False
+    may_refuse: bool = False
+    small_disk: bool = False
+    deletes: bool = False
 
 
 class NotPossibleError(Exception):
@@ -37,6 +38,7 @@ def fault(
     quick: bool = False,
     may_refuse: bool = False,
     small_disk: bool = False,
+    deletes: bool = False,
 ) -> Callable[[Act], Act]:
     """Register a function as a fault.
 
@@ -46,10 +48,11 @@ def fault(
         quick: whether it belongs to the short form too.
         may_refuse: whether web may answer with 503 meanwhile, because the database is away.
         small_disk: whether it takes a database on a small disk of its own.
+        deletes: whether the broker loses things, on which its users' rights might hang.
     """
 
     def register(act: Act) -> Act:
-        FAULTS.append(Fault(name, group, act, quick, may_refuse, small_disk))
+        FAULTS.append(Fault(name, group, act, quick, may_refuse, small_disk, deletes))
         return act
 
     return register

@@ -28,5 +28,5 @@ def random_sequence(count: int, seed: int) -> Fault:
         act=act,
         quick=True,
         may_refuse=any(part.may_refuse for part in parts),
-        small_disk=False,
+        deletes=any(part.deletes for part in parts),
     )

@@ -64,9 +64,7 @@ def main() -> int:
             name=f"{options.minutes:.0f} min, seed {options.seed}",
             group="soak",
             act=lambda on: samples.extend(_soak(on, options.minutes * 60, options.cut_every)),
-            quick=False,
             may_refuse=True,  # a request may be in the middle of a connection that is cut
-            small_disk=False,
         )
         verdict = trial.run(stage, soak, trial.users(stage))
     found = list(_series(samples[int(len(samples) * WARM_UP) :]))

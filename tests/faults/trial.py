@@ -9,6 +9,7 @@ import httpx
 from tests.support.api import Account as User
 from tests.support.api import connect
 from tests.support.polling import poll
+from tests.support.privileges import excesses
 
 from .catalogue import Fault
 from .load import Credentials, Load
@@ -59,6 +60,8 @@ def run(stage: Stage, fault: Fault, clients: Sequence[Credentials]) -> Verdict:
     stage.until(lambda: load.ended, "an answer to every request", 2 * QUIET)
     stage.until(lambda: not Outcome(load.account, stage.stack).pending, "quiet", QUIET)
     stage.until(lambda: _all_listen(stage), "each worker listening to its queue", 30)
+    if fault.deletes:
+        stage.problems += excesses(stage.stack.broker_urls)
     trial = Trial(f"{fault.group}: {fault.name}", begin, end, fault.may_refuse)
     outcome = Outcome(load.account, stage.stack)
     verdict = judge(trial, load.account, outcome, exits=stage.exits, problems=stage.problems)

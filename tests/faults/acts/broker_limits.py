@@ -55,22 +55,24 @@ def _forbidden(user: str) -> Act:
 for _queue in ("compute", "mailer", "web.tasks", "web.results"):
     fault("full for 15 s", f"queue {_queue}")(_full(_queue))
 for _queue in QUEUES:
-    fault("deleted by hand", f"queue {_queue}", quick=_queue == "compute")(_deleted(_queue))
+    fault("deleted by hand", f"queue {_queue}", quick=_queue == "compute", deletes=True)(
+        _deleted(_queue)
+    )
 for _user in USERS:
     fault("forbidden for 15 s", f"all permissions of {_user}")(_forbidden(_user))
 
 
-@fault("deleted by hand", "exchange warren.tasks")
+@fault("deleted by hand", "exchange warren.tasks", deletes=True)
 def tasks_exchange(stage: Stage) -> None:
     stage.management.delete("exchanges/warren/warren.tasks")
 
 
-@fault("deleted by hand", "exchange warren.results.compute")
+@fault("deleted by hand", "exchange warren.results.compute", deletes=True)
 def results_exchange(stage: Stage) -> None:
     stage.management.delete("exchanges/warren/warren.results.compute")
 
 
-@fault("deleted by hand", "binding of queue compute")
+@fault("deleted by hand", "binding of queue compute", deletes=True)
 def binding(stage: Stage) -> None:
     path = "bindings/warren/e/warren.tasks/q/compute"
     for found in stage.management.get(path):
@@ -86,7 +88,7 @@ def purged(stage: Stage) -> None:
     stage.stack.compute.launch()
 
 
-@fault("lost", "RabbitMQ's disk, with all that was in it", quick=True)
+@fault("lost", "RabbitMQ's disk, with all that was in it", quick=True, deletes=True)
 def wiped(stage: Stage) -> None:
     accounts = broker_users.accounts(stage.management)
     stage.stack.broker.wipe()

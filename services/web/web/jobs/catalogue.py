@@ -5,14 +5,12 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
+from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
 
 from contracts import events
 from contracts.errors import MalformedMessageError
+from web.jobs import schemas
 from web.jobs.models import Computation
 from web.messaging.inbox import announcements
 from web.messaging.inbox.announcements import Announcement
@@ -22,7 +20,6 @@ from web.recent import Recent
 WITHDRAWN_AFTER = timedelta(minutes=20)  # four times the default COMPUTE_ANNOUNCE_INTERVAL
 MOST_ERRORS = 20
 LONGEST_MESSAGE = 300  # characters
-NOTHING_ELSE: Registry[Any] = Registry()  # a schema's reference to another address fetches nothing
 
 
 def announce(catalogue: events.Catalogue) -> None:
@@ -51,26 +48,11 @@ def check(catalogue: events.Catalogue) -> None:
     for computation in catalogue.computations:
         for schema in (computation.arguments, computation.result):
             try:
-                Draft202012Validator.check_schema(schema)
-                _look_up_references(schema)
-            except (SchemaError, Unresolvable) as error:
+                schemas.check(schema)
+            except schemas.INVALID as error:
                 kind = type(error).__name__
                 message = f"a schema of {computation.name[:100]!r} is not valid: {kind}"
                 raise MalformedMessageError(message) from error
-
-
-def _look_up_references(schema: Any) -> None:
-    resolver = NOTHING_ELSE.with_resource("", DRAFT202012.create_resource(schema)).resolver()
-    waiting = [schema]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            for keyword in ("$ref", "$dynamicRef"):
-                if isinstance(reference := value.get(keyword), str):
-                    resolver.lookup(reference)
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
 
 
 @dataclass(frozen=True)
@@ -78,7 +60,7 @@ class Entry:
     """A computation that can be submitted, and the validator of its arguments."""
 
     computation: Computation
-    validator: Draft202012Validator
+    validator: Validator
 
 
 _entries: Recent[str, Entry] = Recent()
@@ -94,7 +76,7 @@ def find_all(names: set[str]) -> dict[str, Entry]:
     found = {name: entry for name in names if (entry := _entries.get(name))}
     if missing := names - found.keys():
         for computation in Computation.objects.filter(name__in=missing, available=True):
-            validator = Draft202012Validator(computation.arguments_schema, registry=NOTHING_ELSE)
+            validator = schemas.validator(computation.arguments_schema)
             found[computation.name] = entry = Entry(computation, validator)
             _entries.keep(computation.name, entry)
     return found
