@@ -6,8 +6,9 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +27,96 @@ FULL = {"jobs": 1000, "runs": 3, "backlog": 1500, "single": 50}
 QUICK = {"jobs": 600, "runs": 1, "backlog": 1000, "single": 20}
 
 
+@dataclass(frozen=True)
+class Run:
+    """What is measured, and what was found so far."""
+
+    servers: Servers
+    directory: Path  # of the logs
+    parts: Sequence[str]
+    quick: bool
+    found: dict[str, Any]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return QUICK if self.quick else FULL
+
+    def measure_limits(self) -> None:
+        """What broker, database and disk can do without anything on top."""
+        if "limits" not in self.parts:
+            return
+        with _told("limits"):
+            self.found["limits"] = (
+                limits.broker(self.servers)
+                | limits.database(self.servers, 3 if self.quick else 8)
+                | limits.disk()
+            )
+
+    def measure_warren(self) -> None:
+        """Warren, by its API and from Django."""
+        if not {"warren", "growth", "mails"} & {*self.parts}:
+            return
+        found, sizes = self.found, self.sizes
+        began = time.perf_counter()
+        with running_warren(self.servers, self.directory) as system:
+            found["start-up"] = time.perf_counter() - began
+            if "warren" in self.parts:
+                with _told("Warren"):
+                    found["memory"] = measures.idle_memory(system)
+                    self._measure(system, sizes)
+                    found["bulk"] = warren.bulk(system, 2 * sizes["backlog"])
+                with _told("Warren: tasks of Django"):
+                    tasks = WarrenTasks(system.stack, system.accounts, self.servers)
+                    self._measure(tasks, sizes)
+            if "mails" in self.parts:
+                with _told("Warren: registrations and mails"):
+                    found["registrations"] = warren.registrations(system, sizes["single"] * 5)
+                    found["mails"] = {"Warren": mails.of_warren(system, sizes["jobs"] // 2)}
+            if "growth" in self.parts:
+                with _told("Warren: a million rows, and a long queue"):
+                    found["growth"] = warren.growth(system, sizes["jobs"])
+
+    def measure_peers(self) -> None:
+        """The same small service on each of the other queues, with and without tokens."""
+        for queue in QUEUES:
+            if queue.name not in self.parts:
+                continue
+            for tokens in (True,) if self.quick else (True, False):
+                with (
+                    running_peer(queue, self.servers, self.directory, tokens=tokens) as peer,
+                    _told(peer.name),
+                ):
+                    self._measure(peer, self.sizes if tokens else QUICK)
+                    if "mails" in self.parts and queue.name == "celery" and tokens:
+                        of_celery = mails.of_celery(peer, self.sizes["jobs"] // 2)
+                        self.found.setdefault("mails", {})["send_mail in a Celery task"] = of_celery
+
+    def _measure(self, system: System, sizes: dict[str, int]) -> None:
+        measures.warm_up(system)
+        self.found["systems"][system.name] = {
+            "latency": measures.latency(system, sizes["single"]),
+            "runs": [measures.throughput(system, sizes["jobs"]) for _ in range(sizes["runs"])],
+            "drain": measures.drain(system, sizes["backlog"]),
+        }
+
+
 def main() -> int:
     """Measure, and print a table."""
     options = _options()
-    sizes = QUICK if options.quick else FULL
-    chosen = options.only or [part for part in PARTS if not (options.quick and part == "growth")]
     directory = LOGS / time.strftime("%Y-%m-%d-%H%M%S")
     directory.mkdir(parents=True)
     found: dict[str, Any] = {
         "machine": f"{platform.platform()}, {os.cpu_count()} processors",
-        "sizes": sizes,
+        "sizes": QUICK if options.quick else FULL,
         "systems": {},
     }
+    parts = options.only or [one for one in PARTS if one != "growth" or not options.quick]
     try:
         with running_servers() as servers:
-            if "limits" in chosen:
-                with _told("limits"):
-                    found["limits"] = _limits(servers, 3 if options.quick else 8)
-            _measure_warren(servers, directory, chosen, sizes, found)
-            _measure_peers(servers, directory, chosen, sizes, found, quick=options.quick)
+            run = Run(servers, directory, parts, options.quick, found)
+            run.measure_limits()
+            run.measure_warren()
+            run.measure_peers()
     finally:  # whatever ended the run, minutes may have gone into it
         RESULT.write_text(json.dumps(found, indent=2) + "\n")
     print(f"\n{report.tables(found)}\nAll of it: {RESULT}")
@@ -57,68 +129,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=PARTS, metavar="PART",
                         help=f"one of {', '.join(PARTS)}; also several times")  # fmt: skip
     return parser.parse_args()
-
-
-def _limits(servers: Servers, seconds: int) -> dict[str, float]:
-    return limits.broker(servers) | limits.database(servers, seconds) | limits.disk()
-
-
-def _measure_warren(
-    servers: Servers,
-    directory: Path,
-    chosen: list[str],
-    sizes: dict[str, int],
-    found: dict[str, Any],
-) -> None:
-    if not {"warren", "growth", "mails"} & {*chosen}:
-        return
-    began = time.perf_counter()
-    with running_warren(servers, directory) as system:
-        found["start-up"] = time.perf_counter() - began
-        if "warren" in chosen:
-            with _told("Warren"):
-                found["memory"] = measures.idle_memory(system)
-                _measure(system, sizes, found)
-                found["bulk"] = warren.bulk(system, 2 * sizes["backlog"])
-            with _told("Warren: tasks of Django"):
-                _measure(WarrenTasks(system.stack, system.accounts, servers), sizes, found)
-        if "mails" in chosen:
-            with _told("Warren: registrations and mails"):
-                found["registrations"] = warren.registrations(system, sizes["single"] * 5)
-                found["mails"] = {"Warren": mails.of_warren(system, sizes["jobs"] // 2)}
-        if "growth" in chosen:
-            with _told("Warren: a million rows, and a long queue"):
-                found["growth"] = warren.growth(system, sizes["jobs"])
-
-
-def _measure_peers(
-    servers: Servers,
-    directory: Path,
-    chosen: list[str],
-    sizes: dict[str, int],
-    found: dict[str, Any],
-    *,
-    quick: bool,
-) -> None:
-    for queue in QUEUES:
-        if queue.name not in chosen:
-            continue
-        for tokens in (True,) if quick else (True, False):
-            with running_peer(queue, servers, directory, tokens=tokens) as peer, _told(peer.name):
-                _measure(peer, sizes if tokens else QUICK, found)
-                if "mails" in chosen and queue.name == "celery" and tokens:
-                    found.setdefault("mails", {})["send_mail in a Celery task"] = mails.of_celery(
-                        peer, sizes["jobs"] // 2
-                    )
-
-
-def _measure(system: System, sizes: dict[str, int], found: dict[str, Any]) -> None:
-    measures.warm_up(system)
-    found["systems"][system.name] = {
-        "latency": measures.latency(system, sizes["single"]),
-        "runs": [measures.throughput(system, sizes["jobs"]) for _ in range(sizes["runs"])],
-        "drain": measures.drain(system, sizes["backlog"]),
-    }
 
 
 @contextmanager

@@ -207,7 +207,7 @@ def test_a_full_folder_for_bodies_takes_neither_the_memory_nor_what_needs_no_roo
         written = int(composition.run_in("proxy", "sh", "-c", fill))
         small, large = visitor.get("/api/v1/jobs"), visitor.post("/api/v1/users", content=body)
     finally:
-        composition.run_in("proxy", "rm", "/tmp/full")
+        composition.run_in("proxy", "sh", "-c", "rm /tmp/full")
     limit = composition.inspect(container)["HostConfig"]["Memory"]
     assert 32 * 2**20 < written <= 64 * 2**20 <= limit / 2
     assert small.status_code == 401

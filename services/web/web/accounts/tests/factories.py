@@ -1,10 +1,12 @@
 """People for tests."""
 
 import re
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
@@ -56,3 +58,14 @@ def client_of(user: User) -> APIClient:
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {RefreshToken.for_user(user).access_token}")
     return client
+
+
+def sign_in(email: str = "ada@example.org", password: str = PASSWORD) -> Any:
+    return APIClient().post("/api/v1/auth/token", {"email": email, "password": password})
+
+
+def sign_in_to_the_administration(
+    email: str, password: str = PASSWORD, network: str = "127.0.0.1"
+) -> int:
+    form = {"username": email, "password": password}
+    return Client(REMOTE_ADDR=network).post("/admin/login/", form).status_code

@@ -4,6 +4,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rest_framework.test import APIClient
+
 from contracts.events import Progress, TaskError, TaskEvent, TaskState
 from contracts.tasks import RUN_COMPUTATION
 from web.accounts.models import User
@@ -15,6 +17,13 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 def make_user(email: str = "ada@example.org") -> User:
     user: User = User.objects.create_user(email=email, password="correct horse battery")
     return user
+
+
+def client_of(user: User) -> APIClient:
+    """Make a client that is signed in."""
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
 
 
 def make_computation(name: str = "add", **fields: Any) -> Computation:

@@ -14,7 +14,7 @@ from web.accounts.models import User
 from web.jobs import admission, submission
 from web.jobs.admission import Backlog, TooManyUnfinishedError
 from web.jobs.models import Computation, Job
-from web.jobs.tests.factories import make_computation, make_job, make_user
+from web.jobs.tests.factories import make_job, make_user
 from web.messaging.models import OutboxMessage
 from web.messaging.tests.running import waits_for_a_lock
 
@@ -28,23 +28,6 @@ def backlog(monkeypatch: pytest.MonkeyPatch) -> Backlog:
     made = Backlog()
     monkeypatch.setattr(admission, "backlog", made)
     return made
-
-
-@pytest.fixture
-def computation() -> Computation:
-    return make_computation()
-
-
-@pytest.fixture
-def user(computation: Computation) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
 
 
 def submit(client: APIClient, **headers: str) -> Any:

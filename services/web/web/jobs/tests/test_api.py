@@ -17,26 +17,13 @@ from web.accounts.models import User
 from web.jobs import admission
 from web.jobs.models import Computation, Job
 from web.jobs.results import JOBS
-from web.jobs.tests.factories import event, make_computation, make_job, make_user
+from web.jobs.tests.factories import client_of, event, make_computation, make_job, make_user
 from web.messaging.models import OutboxMessage
 from web.rates import Rate
 from web.tracking.waiting import watch
 
 pytestmark = pytest.mark.django_db
 ADDITION = {"computation": "add", "arguments": {"x": 4, "y": 6}}
-
-
-@pytest.fixture
-def user() -> User:
-    make_computation()
-    return make_user()
-
-
-@pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
 
 
 def test_a_job_is_accepted_with_its_message_in_one_transaction(client: APIClient) -> None:
@@ -271,8 +258,7 @@ def test_nobody_takes_all_places_of_those_who_wait(
     settings.JOB_WAITERS = 4  # one for each user
     request.addfinalizer(watch.stop)
     stranger = make_user("grace@example.org")
-    of_a_stranger = APIClient()
-    of_a_stranger.force_authenticate(stranger)
+    of_a_stranger = client_of(stranger)
     job, other = make_job(user), make_job(stranger)
     answers: Queue[tuple[str, str]] = Queue()
 
@@ -310,8 +296,7 @@ def test_submissions_of_a_user_are_limited_by_number_and_size(
     assert told == {"event": "limited", "log_level": "warning", "scope": "submission",
                     "user": str(user.pk)}  # fmt: skip
     assert 0 < int(refused["Retry-After"]) <= 3600
-    stranger = APIClient()
-    stranger.force_authenticate(make_user("grace@example.org"))
+    stranger = client_of(make_user("grace@example.org"))
     assert stranger.post("/api/v1/jobs", ADDITION).status_code == 202
     assert client.get("/api/v1/jobs").status_code == 200
 

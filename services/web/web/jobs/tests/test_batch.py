@@ -16,7 +16,7 @@ from web import recent
 from web.accounts.models import User
 from web.jobs import admission, batches
 from web.jobs.models import Computation, Job, JobBatch
-from web.jobs.tests.factories import make_computation, make_job, make_user
+from web.jobs.tests.factories import client_of, make_computation, make_job, make_user
 from web.messaging.models import OutboxMessage
 from web.messaging.outbox import outbox
 from web.messaging.tests.running import waits_for_a_lock
@@ -28,27 +28,10 @@ URL = "/api/v1/jobs/batch"
 KEY = {"Idempotency-Key": "k"}
 
 
-@pytest.fixture
-def user() -> User:
-    make_computation()
-    return make_user()
-
-
-@pytest.fixture
-def client(user: User) -> APIClient:
-    return client_of(user)
-
-
 @pytest.fixture(autouse=True)
 def _a_backlog_that_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "backlog", admission.Backlog())
     monkeypatch.setattr(admission, "FRESH", 3600)
-
-
-def client_of(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
 
 
 def addition(x: Any, **changes: Any) -> dict[str, Any]:

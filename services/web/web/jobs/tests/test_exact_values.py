@@ -33,13 +33,6 @@ def user() -> User:
     return make_user()
 
 
-@pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
 def text(value: Any) -> str:
     """To Python 1, 1.0 and true are equal; as text they are not."""
     return json.dumps(value, sort_keys=True)
