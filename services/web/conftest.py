@@ -27,12 +27,15 @@ django.setup()
 del os.environ["DJANGO_SETTINGS_MODULE"]
 os.environ["EXTRA_APPS"] = own_apps
 
-from django.db import connections  # noqa: E402 -- after the settings
+from django.contrib import admin  # noqa: E402 -- after the settings
+from django.db import connections  # noqa: E402
 
 from web import recent  # noqa: E402
 from web.accounts.hashing import Argon2  # noqa: E402
 from web.accounts.limits import advance  # noqa: E402
 from web.tasks.application import app  # noqa: E402
+
+admin.autodiscover()  # as web's urls.py does: some tests are made for each page of it
 
 
 @pytest.fixture(scope="session", autouse=True)

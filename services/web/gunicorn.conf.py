@@ -6,6 +6,7 @@ Source: https://gunicorn.org/reference/settings/
 """
 
 import ctypes
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -105,3 +106,9 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 control_socket_disable = True
 accesslog = None  # RequestIdMiddleware logs each request
 logger_class = StructuredLogger
+
+
+def when_ready(_: object) -> None:
+    """Before the workers are forked, keep the garbage collector from writing to what they share."""
+    gc.collect()
+    gc.freeze()

@@ -1,6 +1,6 @@
 """Bodies in JSON. Values that could not be stored or sent on are refused."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -8,7 +8,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 
-DEEPEST = 100  # levels
+from web.nesting import levels
+
 # JSON always writes a NUL like this. The bytes may also belong to an escaped backslash, so only a
 # search through all strings can tell.
 NUL = b"\\u0000"
@@ -53,26 +54,6 @@ class RequestSerializer(serializers.Serializer[Any]):
         if errors:
             raise ValidationError(errors)
         return values
-
-
-def levels(document: Any) -> Iterator[list[Any]]:
-    """Yield the values of a JSON document level by level.
-
-    Raises RecursionError if it is nested more deeply than ``DEEPEST``. Programs that read it later
-    may have less room on their stack.
-    """
-    level = [document]
-    for _ in range(DEEPEST + 1):
-        yield level
-        containers = [value for value in level if type(value) in (dict, list)]
-        if not containers:
-            return
-        level = [entry for value in containers for entry in _entries(value)]
-    raise RecursionError("nested too deeply")
-
-
-def _entries(container: Any) -> Iterable[Any]:
-    return container.values() if type(container) is dict else container
 
 
 def _strings(level: list[Any]) -> Iterable[str]:

@@ -6,13 +6,15 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 from rest_framework.routers import APIRootView
 
 from web.accounts import pages
 from web.ops import views
+from web.ops.documentation import DescriptionView
 
+admin.autodiscover()
 api = [
     path("", include("web.accounts.urls")),
     path("", include("web.mail.urls")),
@@ -45,7 +47,7 @@ urlpatterns = [
     re_path("^(?P<address>api/v1|api/docs|api/schema|admin)$", to_slash),
     path("api/v1/", index),
     path("api/v1/", include(api)),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", DescriptionView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="docs"),
     path("verify", pages.VerificationPage.as_view(), name="verification-page"),
     path("verify/resend", pages.ResendPage.as_view(), name="resend-page"),

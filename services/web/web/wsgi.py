@@ -5,6 +5,7 @@ from typing import Any
 
 import django
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.urls import get_resolver
 
 from web.postgresql import wakeup
 
@@ -29,4 +30,5 @@ class Application(WSGIHandler):
 
 django.setup(set_prefix=False)
 wakeup.notify_in_background()
+_ = get_resolver().url_patterns  # loads all views, before gunicorn forks its workers
 application = Application()

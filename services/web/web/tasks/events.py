@@ -6,7 +6,7 @@ from collections import deque
 import msgspec
 
 from contracts.events import TaskEvent
-from web.parsing import levels
+from web.nesting import levels
 from web.tasks.messages import StoredMessage
 from web.tasks.models import SERVICE
 

@@ -14,7 +14,7 @@ from django.db.models.functions import Concat, Now
 
 from contracts.errors import result_too_large
 from contracts.events import TaskError, TaskEvent, TaskState
-from web.parsing import levels
+from web.nesting import levels
 from web.tracking import waiting
 from web.tracking.engine import Column, Tracking
 from web.tracking.models import AnsweredTask

@@ -1,5 +1,6 @@
 """A pool of processes whose time limits count only the work itself."""
 
+import gc
 import mmap
 import os
 import time
@@ -93,3 +94,9 @@ class TaskPool(prefork.TaskPool):
     """Celery's pool of processes with the limits of ``Pool``."""
 
     Pool = Pool
+
+    def on_start(self) -> None:
+        """Fork them; the garbage collector will not write to what they share with their parent."""
+        gc.collect()
+        gc.freeze()
+        super().on_start()

@@ -17,6 +17,7 @@ class LongRunningCommand(BaseCommand):
     """
 
     process: str
+    requires_system_checks: list[str] = []  # `migrate` did; they would load all that web needs
 
     def session(self, stop: StopSignal, liveness: LivenessFile) -> None:
         """Work until told to stop; touch ``liveness`` with each round."""

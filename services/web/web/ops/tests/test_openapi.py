@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
 from openapi_spec_validator import validate
 from rest_framework_simplejwt.tokens import AccessToken
 
@@ -18,6 +20,7 @@ from local.settings import Settings
 from web.accounts.models import User
 from web.jobs.tests.factories import make_computation, make_job
 from web.messaging.tests.factories import dead_message, save
+from web.ops import documentation
 from web.ops.tests.server import Server, url_of_test_database
 
 # What is longer is refused by gunicorn itself, with a 414.
@@ -109,6 +112,29 @@ def test_the_description_is_served(schema: dict[str, Any]) -> None:
     answer = Client().get("/api/schema/")
     assert answer.status_code == 200
     assert yaml.safe_load(answer.content) == schema
+
+
+@pytest.mark.parametrize("query", ["version=a%0d%0ab", "version=%ff", "lang=xx"])
+def test_no_parameter_changes_the_description(schema: dict[str, Any], query: str) -> None:
+    answer = Client().get(f"/api/schema/?{query}")
+    assert yaml.safe_load(answer.content) == schema
+    assert Client().get(f"/api/docs/?{query}").status_code == 200
+
+
+def test_the_description_is_made_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documentation, "_made", {})
+    made: list[Any] = []
+    make: Any = SchemaGenerator.get_schema
+
+    def counted(self: SchemaGenerator, **options: Any) -> Any:
+        made.append(self)
+        return make(self, **options)
+
+    monkeypatch.setattr(SchemaGenerator, "get_schema", counted)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: Client().get("/api/schema/"), range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert len(made) == 1
 
 
 def _takes_input(operation: dict[str, Any]) -> bool:
