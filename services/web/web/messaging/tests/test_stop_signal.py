@@ -13,12 +13,12 @@ import django
 django.setup()
 from web.messaging.processes.lifecycle import StopSignal
 
+stop = StopSignal().listen()  # before the first signal
 pid = os.getpid()
 if os.fork() == 0:  # a thread would need the interpreter's lock
     while os.getppid() == pid:
         os.kill(pid, signal.SIGTERM)
     os._exit(0)
-stop = StopSignal().listen()
 for _ in range(3000):
     stop.wait(0.001)
 assert stop
