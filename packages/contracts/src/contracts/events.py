@@ -8,6 +8,7 @@ import msgspec
 
 CATALOGUE_ROUTING_KEY = "compute.catalogue"
 REPORT_SUFFIX = ".report"
+ANSWERS_SUFFIX = ".answers"  # for several events in one, see contracts.bundles
 REFUSED_SUFFIX = ".refused"  # for a message that a worker cannot reject, see worker.headers
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from contracts.bundles import Bundle, Enclosed
 from contracts.events import Catalogue, MailReceipt, TaskEvent, WorkerReport
 from contracts.mails import MAILS
 from contracts.tasks import TASKS
@@ -28,6 +29,8 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "task_event": TaskEvent,
     "compute.catalogue": Catalogue,
     "worker_report": WorkerReport,
+    "bundle": Bundle,
+    "enclosed_answer": Enclosed,
 }
 WORDS = {"$defs", "title", "description", "default"}  # keywords that never refuse a message
 Schema = dict[str, Any]

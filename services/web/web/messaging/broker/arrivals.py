@@ -1,11 +1,14 @@
 """A message as it arrived at web. Any program may have made it, with any content."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from contracts import topology
-from contracts.events import REFUSED_SUFFIX, REPORT_SUFFIX
+from contracts.bundles import Answers
+from contracts.events import ANSWERS_SUFFIX, REFUSED_SUFFIX, REPORT_SUFFIX
 
 
 class Kind(StrEnum):
@@ -13,8 +16,16 @@ class Kind(StrEnum):
 
     DEAD = "dead"  # a dead message: dropped by a queue, unroutable, or put there by hand
     REPORT = "report"
+    ANSWERS = "answers"  # several results in one message
     REFUSED = "refused"  # a message that a worker could not reject
     RESULT = "result"  # the state of a task, or an announcement
+
+
+SUFFIXES = {
+    REPORT_SUFFIX: Kind.REPORT,
+    ANSWERS_SUFFIX: Kind.ANSWERS,
+    REFUSED_SUFFIX: Kind.REFUSED,
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,7 @@ class Arrival:
 
     ``exchange`` is the one that it was last published to. A queue that drops a message publishes it
     to ``warren.dead``. ``redelivered`` means that a collector may have seen the message before.
+    ``is_whole`` is false for all parts of a message but its last, with which it is acknowledged.
     """
 
     headers: dict[str, Any]
@@ -32,6 +44,23 @@ class Arrival:
     exchange: str = topology.DEAD.name
     redelivered: bool = False
     delivery_tag: int = 0
+    is_whole: bool = True
+
+    def parts(self) -> list["Arrival"]:
+        """Return the messages that this one encloses, each as if it had come alone.
+
+        Any other message, and one that cannot be decoded, is its own only part.
+        """
+        if self.kind != Kind.ANSWERS:
+            return [self]
+        try:
+            enclosed = msgspec.json.decode(self.body, type=Answers)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return [self]
+        *others, last = [
+            replace(self, routing_key=each.routing_key, body=bytes(each.body)) for each in enclosed
+        ]
+        return [*(replace(each, is_whole=False) for each in others), last]
 
     @property
     def kind(self) -> Kind:
@@ -40,9 +69,10 @@ class Arrival:
         results = (topology.OLD_RESULTS, topology.results_name(""))
         if self.exchange != results[0] and not self.exchange.startswith(results[1]):
             return Kind.DEAD
-        if self.routing_key.endswith(REPORT_SUFFIX):
-            return Kind.REPORT
-        return Kind.REFUSED if self.routing_key.endswith(REFUSED_SUFFIX) else Kind.RESULT
+        for suffix, kind in SUFFIXES.items():
+            if self.routing_key.endswith(suffix):
+                return kind
+        return Kind.RESULT
 
     @property
     def service(self) -> str:

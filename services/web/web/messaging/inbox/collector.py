@@ -7,6 +7,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from uuid import UUID
 
 import msgspec
@@ -21,7 +22,7 @@ from runtime.liveness import LivenessFile
 from runtime.text import describe
 from web.messaging.broker.arrivals import Arrival, Kind
 from web.messaging.broker.connection import connected
-from web.messaging.inbox import announcements, unrouted, workers
+from web.messaging.inbox import announcements, bundles, unrouted, workers
 from web.messaging.inbox.inbox import Inbox
 from web.messaging.letters import dead_letters, making
 from web.messaging.models import DeadLetter
@@ -35,7 +36,7 @@ OTHER_EXCHANGE = "it came through the exchange of another service than its routi
 
 
 Announced = Callable[[], None]
-Content = TaskEvent | DeadLetter | WorkerReport | Announced
+Content = TaskEvent | list[TaskEvent] | DeadLetter | WorkerReport | Announced
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def apply(
     """Bring the database up to date with a batch, in one transaction.
 
     A message that cannot be applied becomes a dead letter and does not stop the others. ``applied``
-    is called with the last message of each part that is stored.
+    is called with the last whole message of each part of the batch that is stored.
     """
     _apply([Read(arrival, _content(arrival)) for arrival in arrivals], applied)
 
@@ -90,7 +91,8 @@ def _apply(batch: Sequence[Read], applied: Callable[[Arrival], object]) -> None:
             _apply(batch[middle:], applied)
             return
         _refuse(batch[0], error)
-    applied(batch[-1].arrival)
+    if whole := [read.arrival for read in batch if read.arrival.is_whole]:
+        applied(whole[-1])
 
 
 def _refuse(read: Read, error: Exception) -> None:
@@ -133,6 +135,7 @@ def _write(batch: Sequence[Content]) -> None:
     letters = unrouted.take_back([each for each in batch if isinstance(each, DeadLetter)])
     dead_letters.store(letters)
     events = [each for each in batch if isinstance(each, TaskEvent)]
+    events += chain.from_iterable(each for each in batch if isinstance(each, list))
     events += filter(None, map(dead_letters.event_of, letters))
     by_kind = defaultdict(list)
     for event in events:
@@ -163,7 +166,7 @@ def _decoded(arrival: Arrival) -> Content:
     only here.
     """
     if arrival.kind == Kind.DEAD:
-        return making.of_arrival(arrival)
+        return bundles.returned(arrival) or making.of_arrival(arrival)
     try:
         if not arrival.is_from_its_service:
             raise MalformedMessageError(OTHER_EXCHANGE)

@@ -85,9 +85,9 @@ class Inbox:
         self._channel.basic_ack(arrival.delivery_tag, multiple=True)
 
     def _take(self, message: Message) -> None:
-        arrival = _arrival(message)
-        self._received.append(arrival)
-        self._size += len(arrival.body)
+        parts = _arrival(message).parts()
+        self._received += parts
+        self._size += sum(len(part.body) for part in parts)
 
 
 def _arrival(message: Message) -> Arrival:
