@@ -11,7 +11,9 @@ from celery import Celery
 from kombu import Connection, Exchange, Producer, Queue
 
 from contracts import topology
+from contracts.bundles import Answers, Bundle, Member, bundle_of
 from contracts.events import (
+    ANSWERS_SUFFIX,
     CATALOGUE_ROUTING_KEY,
     REPORT_SUFFIX,
     Catalogue,
@@ -75,6 +77,23 @@ class Web:
             **message.properties,
         )
         return task_id
+
+    def send_bundle(self, *payloads: Any, **headers: Any) -> list[str]:
+        """Send tasks in one message, as web's relay does; the tasks' ids."""
+        contract, ids = bundle_of(self._service), [uuid.uuid4() for _ in payloads]
+        members = [
+            Member(id=each, arguments=payload, request_id=f"request-{each}")
+            for each, payload in zip(ids, payloads, strict=True)
+        ]
+        arguments = contract.encode(Bundle(task=self._task, members=members))
+        bundle_id = str(uuid.uuid4())
+        self.publish(
+            msgspec.json.encode([[], arguments, {}]),
+            {"task": contract.name, "id": bundle_id, "lang": "py"} | headers,
+            routing_key=contract.name,
+            correlation_id=bundle_id,
+        )
+        return [str(each) for each in ids]
 
     def publish(
         self, body: bytes, headers: dict[str, Any], *, routing_key: str = "", **properties: Any
@@ -187,6 +206,14 @@ class Web:
             self.catalogues.append(msgspec.json.decode(message.body, type=Catalogue))
         elif message.routing_key.endswith(REPORT_SUFFIX):
             self.reports.append(msgspec.json.decode(message.body, type=WorkerReport))
-        elif (event := msgspec.json.decode(message.body, type=TaskEvent)) not in self.events:
-            # A publish whose confirm got lost is repeated: the very same event may come twice.
+        elif message.routing_key.endswith(ANSWERS_SUFFIX):
+            for enclosed in msgspec.json.decode(message.body, type=Answers):
+                self._on_event(enclosed.body)
+        else:
+            self._on_event(message.body)
+
+    def _on_event(self, body: bytes | msgspec.Raw) -> None:
+        event = msgspec.json.decode(body, type=TaskEvent)
+        # A publish whose confirm got lost is repeated: the very same event may come twice.
+        if event not in self.events:
             self.events.append(event)

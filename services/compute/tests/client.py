@@ -17,3 +17,11 @@ class Client(Web):
         """Ask for a computation; the task's id."""
         payload = {"job_id": str(uuid.uuid4()), "computation": computation, "arguments": arguments}
         return self.send(payload, **options)
+
+    def compute_together(self, *asked: tuple[str, dict[str, Any]], **headers: Any) -> list[str]:
+        """Ask for computations in one message; the tasks' ids."""
+        payloads = [
+            {"job_id": str(uuid.uuid4()), "computation": computation, "arguments": arguments}
+            for computation, arguments in asked
+        ]
+        return self.send_bundle(*payloads, **headers)

@@ -38,6 +38,10 @@ class WorkerProcess(Program):
 
         self._client.until(announced, "ready worker")
 
+    def works_on(self, client: Client) -> bool:
+        """Have it run a task, and wait for the result."""
+        return bool(client.outcome(client.compute("add", {"x": 1, "y": 2})).result == 3)
+
     def terminate(self, *, group: bool = False) -> int:
         """Ask it to stop and wait, while its results are read; how it has ended."""
         (self.send_to_all if group else self.send)(signal.SIGTERM)

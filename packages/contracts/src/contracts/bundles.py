@@ -45,6 +45,11 @@ class Enclosed(msgspec.Struct, frozen=True, array_like=True):
     routing_key: str
     body: msgspec.Raw
 
+    @classmethod
+    def of(cls, event: TaskEvent) -> "Enclosed":
+        """Enclose an event."""
+        return cls(event.routing_key, msgspec.Raw(msgspec.json.encode(event)))
+
 
 Answers = Annotated[list[Enclosed], msgspec.Meta(min_length=1, max_length=MOST_MEMBERS)]
 
@@ -52,10 +57,3 @@ Answers = Annotated[list[Enclosed], msgspec.Meta(min_length=1, max_length=MOST_M
 def answers_key(service: str) -> str:
     """Return the routing key of messages with several answers."""
     return f"{service}{ANSWERS_SUFFIX}"
-
-
-def encode_answers(events: list[TaskEvent]) -> bytes:
-    """Put events into one message, of at most ``MOST_MEMBERS``."""
-    return msgspec.json.encode(
-        [Enclosed(event.routing_key, msgspec.Raw(msgspec.json.encode(event))) for event in events]
-    )

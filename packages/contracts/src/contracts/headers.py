@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-# The name that Flower shows for a task, such as ``compute.add``.
-SHADOW = r"\A[a-z]+\.[A-Za-z0-9_.-]{1,100}\Z"
+# The name that Flower shows for a task: ``compute.add``, or ``compute.add ×20`` for a bundle.
+SHADOW = r"\A[a-z]+\.[A-Za-z0-9_.-]{1,100}( ×[0-9]{1,2})?\Z"
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=10**9)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 

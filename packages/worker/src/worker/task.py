@@ -1,6 +1,7 @@
 """How a worker runs a task: decode by contract, call a plain function, answer."""
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from signal import SIGKILL
@@ -45,6 +46,11 @@ class AnsweringRequest(Request):
         require(self.body_type, message.payload)
         super().__init__(message, **options)
 
+    @property
+    def held_ids(self) -> Collection[str]:
+        """The tasks that the worker has in hand with this message."""
+        return [self.id]
+
     def on_accepted(self, pid: Any, time_accepted: float) -> None:
         """Note that a process of the pool has begun with it."""
         super().on_accepted(pid, time_accepted)
@@ -78,10 +84,13 @@ class AnsweringRequest(Request):
             with suppress(NotImplementedError):  # a thread cannot be killed
                 pool.terminate_job(self.worker_pid, SIGKILL)
         self._already_cancelled = True  # so that its end is not reported
-        error = TaskReturnedError("its worker was stopped")
-        self.task.backend.mark_as_retry(self.id, error, request=self._context)
+        self._return()
         self.acknowledge()
         task_ready(self)  # only now: the worker reports the task as held until web has the answer
+
+    def _return(self) -> None:
+        error = TaskReturnedError("its worker was stopped")
+        self.task.backend.mark_as_retry(self.id, error, request=self._context)
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Acknowledge a final answer; an unforeseen failure makes a dead letter of the message."""

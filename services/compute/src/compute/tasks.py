@@ -9,9 +9,12 @@ from compute.app import app, catalogue, settings
 from compute.request import LimitedRequest
 from contracts.errors import result_too_large
 from contracts.tasks import RUN_COMPUTATION, RunComputation
+from worker.bundles import running
 from worker.task import ContractTask
 
 KIB = 1024  # bytes
+
+running.accept(app)
 
 
 @app.task(

@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError
 from kombu import Connection
 
-from contracts.bundles import Bundle, Member, answers_key, bundle_of, encode_answers
+from contracts.bundles import Bundle, Enclosed, Member, answers_key, bundle_of
 from contracts.events import Progress, TaskEvent, TaskState
 from web.jobs.models import Job
 from web.jobs.tests.factories import event, make_job
@@ -28,7 +28,7 @@ NO_ANSWERS = (
 
 
 def answers(amqp: Connection, *events: TaskEvent) -> list[Arrival]:
-    publish(amqp, encode_answers(list(events)), key=KEY)
+    publish(amqp, msgspec.json.encode([Enclosed.of(each) for each in events]), key=KEY)
     return receive(amqp, len(events))
 
 
@@ -71,7 +71,7 @@ def test_one_that_speaks_for_another_is_a_dead_letter_alone(
 
 
 def test_answers_within_answers_are_a_dead_letter(amqp: Connection, job: Job) -> None:
-    inner = msgspec.Raw(encode_answers([event(job.id, TaskState.SUCCESS)]))
+    inner = msgspec.Raw(msgspec.json.encode([Enclosed.of(event(job.id, TaskState.SUCCESS))]))
     publish(amqp, msgspec.json.encode([[KEY, inner]]), key=KEY)
     collector.apply(receive(amqp, 1))
     assert DeadLetter.objects.get().reason == "malformed"

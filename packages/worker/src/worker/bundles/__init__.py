@@ -1,0 +1,1 @@
+"""Running several small tasks of one message: see ``contracts.bundles``."""
