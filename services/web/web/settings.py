@@ -5,6 +5,7 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
+from contracts.bundles import MOST_MEMBERS
 from runtime import logging as warren_logging
 from runtime import settings as common
 from runtime.environment import PRODUCTION, Environment
@@ -182,6 +183,13 @@ RECONCILE_LIMIT = env.integer(
 )
 OUTBOX_BATCH = env.integer(
     "OUTBOX_BATCH", default=200, minimum=1, meaning="messages that a relay claims at a time"
+)
+BUNDLE_MOST = env.integer(
+    "BUNDLE_MOST",
+    default=MOST_MEMBERS,
+    minimum=1,
+    maximum=MOST_MEMBERS,
+    meaning="small jobs that are sent in one message; 1 sends each alone",
 )
 OUTBOX_LATE = env.seconds(
     "OUTBOX_LATE",

@@ -125,15 +125,15 @@ def _store(owner: User, jobs: Sequence[Asked]) -> None:
         "time_limit": [job.computation.time_limit for job in jobs],
     }
     insert_like(Job(owner=owner), fields)
-    outbox.send_all(RUN_COMPUTATION, (_message(*job) for job in jobs))
+    outbox.send_all(RUN_COMPUTATION, (_run(*job) for job in jobs))
 
 
-def _message(
+def _run(
     job_id: UUID, computation: Computation, arguments: dict[str, Any]
-) -> tuple[UUID, RunComputation, tuple[int, int]]:
+) -> outbox.FirstRun[RunComputation]:
     limits = computation.soft_time_limit, computation.time_limit
     payload = RunComputation(job_id=str(job_id), computation=computation.name, arguments=arguments)
-    return job_id, payload, limits
+    return outbox.FirstRun(job_id, payload, limits, computation.expected)
 
 
 def _remember(owner: User, idempotency: Idempotency, answer: dict[str, Any]) -> None:

@@ -37,7 +37,9 @@ def announce(catalogue: events.Catalogue) -> None:
         update_conflicts=True,
         unique_fields=["name"],
         update_fields=[
-            field.name for field in Computation._meta.concrete_fields if not field.primary_key
+            field.name
+            for field in Computation._meta.concrete_fields
+            if not field.primary_key and field.name != "expected"
         ],
     )
     Computation.objects.filter(announced_at__lt=now - WITHDRAWN_AFTER).update(available=False)

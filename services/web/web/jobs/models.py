@@ -13,7 +13,7 @@ class Computation(models.Model):
 
     ``available`` turns false when no worker has announced it for a while, although workers announce
     others.
-    Times are seconds, memory is MiB.
+    Times are seconds, memory is MiB. ``expected`` is the time that a run takes, as far as is known.
     """
 
     name = models.TextField(primary_key=True)
@@ -26,6 +26,7 @@ class Computation(models.Model):
     memory_limit = models.PositiveIntegerField()
     available = models.BooleanField(default=True)
     announced_at = models.DateTimeField()
+    expected = models.FloatField(null=True)
 
     class Meta:
         ordering = ["name"]

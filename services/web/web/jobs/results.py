@@ -5,7 +5,7 @@ from uuid import UUID
 
 from contracts.events import TaskEvent, TaskState
 from contracts.tasks import RUN_COMPUTATION
-from web.jobs import cancellation, submission
+from web.jobs import cancellation, durations, submission
 from web.jobs.models import Job
 from web.tracking import answers, registry
 from web.tracking.answers import AnsweredTracking
@@ -33,6 +33,11 @@ class JobTracking(AnsweredTracking[Job]):
     def begun(self, ids: Sequence[UUID]) -> None:
         """Revoke again the cancelled jobs that a worker has begun."""
         cancellation.revoke_again(ids)
+
+    def ended(self, ids: Sequence[UUID]) -> None:
+        """Learn from jobs that have ended how long such jobs take."""
+        super().ended(ids)
+        durations.note(ids)
 
 
 def _done(event: TaskEvent) -> int:

@@ -39,7 +39,7 @@ def submit(
     )
     try:
         admission.check_backlog()
-        if not _store(job):
+        if not _store(job, computation.expected):
             with transaction.atomic():
                 admission.admit(owner)
                 job.save(force_insert=True)
@@ -53,11 +53,11 @@ def submit(
     return job
 
 
-def _store(job: Job) -> bool:
+def _store(job: Job, expected: float | None) -> bool:
     """Store a job and its message in one statement; False near the limit of unfinished jobs."""
     condition, values = admission.far_from_limit(job.owner)
     insert_job = insertion(job, "admitted")
-    insert_message = insertion(_message(job), "job")
+    insert_message = insertion(_message(job, expected=expected), "job")
     returned = ", ".join(FILLED_IN)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -84,7 +84,9 @@ def dispatch(job: Job, *, available_at: datetime | None = None) -> None:
     outbox.add(_message(job, accepted_at=job.created_at), available_at)
 
 
-def _message(job: Job, accepted_at: datetime | None = None) -> OutboxMessage:
+def _message(
+    job: Job, accepted_at: datetime | None = None, expected: float | None = None
+) -> OutboxMessage:
     return outbox.task_message(
         RUN_COMPUTATION,
         RunComputation(job_id=str(job.id), computation=job.computation, arguments=job.arguments),
@@ -92,6 +94,7 @@ def _message(job: Job, accepted_at: datetime | None = None) -> OutboxMessage:
         retries=job.attempt,
         accepted_at=accepted_at,
         time_limits=(job.soft_time_limit, job.time_limit),
+        expected=expected,
     )
 
 

@@ -1,5 +1,7 @@
 """Messages of the outbox, dead letters, workers, and the lives of processes."""
 
+from collections.abc import Sequence
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -10,8 +12,11 @@ class OutboxMessage(models.Model):
     """A message that belongs to a committed transaction and is not yet confirmed by the broker.
 
     The relay publishes its body byte for byte, and deletes it after the confirm. ``due_at`` may lie
-    in the future: the outbox is the only scheduler.
+    in the future: the outbox is the only scheduler. ``expected`` are the seconds that the task is
+    expected to take, in its first run, if anybody knows.
     """
+
+    members: "Sequence[OutboxMessage]" = ()  # of a bundle, which is never stored itself
 
     task_id = models.UUIDField(null=True, db_index=True)
     exchange = models.TextField()
@@ -26,6 +31,7 @@ class OutboxMessage(models.Model):
     leased_until = models.DateTimeField(null=True)
     refusals = models.PositiveIntegerField(default=0)
     last_refusal = models.TextField(blank=True, default="")
+    expected = models.FloatField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["due_at"], name="outbox_due")]
@@ -33,6 +39,11 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.routing_key or self.exchange} #{self.pk}"
+
+    @property
+    def rows(self) -> "Sequence[OutboxMessage]":
+        """The stored messages that are published as this one."""
+        return self.members or (self,)
 
 
 class Worker(models.Model):

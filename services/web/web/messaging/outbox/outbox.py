@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -38,6 +38,18 @@ INSERT_SELECTED = """
     )
     SELECT selected.*, true, 0, '' FROM ({}) AS selected
 """
+
+
+class FirstRun(NamedTuple, Generic[P]):
+    """A task to be run for the first time: its id, its arguments, and times in seconds.
+
+    ``expected`` is the time that it is expected to take: see ``task_message``.
+    """
+
+    task_id: UUID
+    payload: P
+    time_limits: tuple[int, int] | None = None
+    expected: float | None = None
 
 
 class OutsideTransactionError(RuntimeError):
@@ -77,6 +89,7 @@ def task_message(
     retries: int = 0,
     accepted_at: datetime | None = None,
     time_limits: tuple[int, int] | None = None,
+    expected: float | None = None,
 ) -> OutboxMessage:
     """Return the message that runs a task, which is not stored yet.
 
@@ -87,11 +100,13 @@ def task_message(
         retries: number of earlier runs, so that events of this one outrank theirs.
         accepted_at: when the request for the task was accepted; now if None.
         time_limits: soft and hard limit of the run, in seconds.
+        expected: seconds that its first run is expected to take. If they are few, the relay may
+            send it together with others; alone if None.
 
     Raises MalformedMessageError if the payload breaks the contract.
     """
     filled_in = _fill_in(contract, payload, task_id, retries, origin(accepted_at), time_limits)
-    return OutboxMessage(**_address(contract), **filled_in)
+    return OutboxMessage(**_address(contract), **filled_in, expected=expected)
 
 
 def _address(contract: TaskContract[Any]) -> dict[str, str]:
@@ -108,27 +123,27 @@ def _fill_in(
 ) -> dict[str, Any]:
     arguments = contract.encode(payload)
     shadow = contract.shadow(arguments)
-    template = _template(contract, shadow, time_limits)
+    blank = template(contract, shadow, time_limits)
     name, shown = str(task_id), contract.shown_arguments(arguments)
     run = {"root_id": name, "retries": retries}
-    positional, _, options = template.body
+    positional, _, options = blank.body
     return {
         "task_id": task_id,
-        "headers": {**template.headers, **run, "id": name, "kwargsrepr": shown, **request},
-        "properties": {**template.properties, "correlation_id": name, **PROPERTIES},
+        "headers": {**blank.headers, **run, "id": name, "kwargsrepr": shown, **request},
+        "properties": {**blank.properties, "correlation_id": name, **PROPERTIES},
         "body": msgspec.json.encode((positional, arguments, options)),
         "sent_event": {
-            **template.sent_event, **run, "uuid": name, "kwargs": shown,
+            **blank.sent_event, **run, "uuid": name, "kwargs": shown,
             "name": shadow or contract.name,
         },
     }  # fmt: skip
 
 
 @lru_cache(maxsize=1_000)
-def _template(
+def template(
     contract: TaskContract[Any], shadow: str | None, time_limits: tuple[int, int] | None
 ) -> Any:
-    """Return a task's message in Celery's form, without id and arguments.
+    """Return a task's message in Celery's form, without id and arguments. It must not be changed.
 
     To let Celery make each message would add more than half to what it costs to fill one in.
     """
@@ -182,22 +197,21 @@ def add(message: OutboxMessage, available_at: datetime | None = None) -> None:
         wake_relay()
 
 
-def send_all(
-    contract: TaskContract[P], tasks: Iterable[tuple[UUID, P, tuple[int, int] | None]]
-) -> None:
+def send_all(contract: TaskContract[P], runs: Iterable[FirstRun[P]]) -> None:
     """Store messages of many tasks in the caller's transaction by one statement, due at once.
 
     Args:
         contract: the task to run.
-        tasks: of each run the task's id, its arguments, and its soft and hard limit in seconds.
+        runs: with what arguments, and under which ids.
 
     Raises OutsideTransactionError, and MalformedMessageError if a payload breaks the contract.
     """
     _check_transaction()
     request = origin()
     messages = [
-        _fill_in(contract, payload, task_id, 0, request, time_limits)
-        for task_id, payload, time_limits in tasks
+        _fill_in(contract, run.payload, run.task_id, 0, request, run.time_limits)
+        | {"expected": run.expected}
+        for run in runs
     ]
     fields = {name: [message[name] for message in messages] for name in messages[0]}
     insert_like(OutboxMessage(**_address(contract), headers={}, properties={}), fields)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from django.conf import settings
@@ -11,7 +11,7 @@ from django.db import transaction
 from runtime.liveness import INTERVAL, LivenessFile
 from runtime.text import describe
 from web.messaging.models import OutboxMessage
-from web.messaging.outbox import outbox
+from web.messaging.outbox import bundles, outbox
 from web.messaging.outbox.publisher import Answers, Outcome, Publisher
 from web.messaging.processes.lifecycle import BROKER_ERRORS, StopSignal, is_outage
 from web.messaging.reasons import Reason
@@ -21,6 +21,9 @@ log = structlog.get_logger("web.relay")
 POLL = 1.0  # seconds after which to look without a notification, for one may get lost
 # Makes a dead letter of a message that can never be published, with a reason and a detail.
 Park = Callable[[OutboxMessage, Reason, str], None]
+LINGER = (
+    0.02  # seconds until the next claim, if this one had small tasks: more can then go together
+)
 LAST_CONFIRMS = 2.0  # seconds for which a relay that was told to stop waits for confirms
 
 
@@ -58,7 +61,7 @@ class Patience:
         if now > self._renewal:
             self._renewal = now + self._interval
             self._liveness.touch()
-            outbox.prolong(list(self._outcome.open))
+            outbox.prolong(_ids(self._outcome.open.values()))
         if self._stop and not self._end:
             self._end = now + LAST_CONFIRMS
         return not self._end or now < self._end
@@ -68,7 +71,8 @@ def relay_batch(publisher: Publisher, stop: StopSignal, liveness: LivenessFile, 
     """Publish one batch and record what the broker said; return how many messages were due."""
     messages = outbox.claim(settings.OUTBOX_BATCH)
     if messages:
-        outcome = Outcome({message.pk: message for message in messages})
+        gathered = bundles.gather(messages)
+        outcome = Outcome({message.pk: message for message in gathered})
         try:
             publisher.publish(outcome, Patience(outcome, stop, liveness).lasts)
         except BROKER_ERRORS as error:
@@ -78,26 +82,35 @@ def relay_batch(publisher: Publisher, stop: StopSignal, liveness: LivenessFile, 
         finally:
             _settle(outcome, park)
         publisher.tell_flower(outcome.confirmed)
+        if len(gathered) < len(messages) < settings.OUTBOX_BATCH:
+            stop.wait(LINGER)
     return len(messages)
 
 
 def _settle(outcome: Outcome, park: Park) -> None:
-    outbox.forget_confirmed([message.pk for message in outcome.confirmed])
-    outbox.give_back(list(outcome.open))
+    outbox.forget_confirmed(_ids(outcome.confirmed))
+    outbox.give_back(_ids(outcome.open.values()))
     refused = list(outcome.refused)
     for message, reason in outcome.returned:
-        if outbox.is_task(message.exchange, message.routing_key):
+        if message.members or outbox.is_task(message.exchange, message.routing_key):
             refused.append((message, reason))
         else:
             _give_up(message, Reason.RETURNED, reason, park)
+    refused += [answer for answer in outcome.unencodable if answer[0].members]
     _postpone(refused)
     for message, reason in outcome.unencodable:
-        _give_up(message, Reason.UNENCODABLE, reason, park)
+        if not message.members:
+            _give_up(message, Reason.UNENCODABLE, reason, park)
+
+
+def _ids(messages: Iterable[OutboxMessage]) -> list[int]:
+    return [row.pk for message in messages for row in message.rows]
 
 
 def _postpone(refused: Answers) -> None:
     if refused:
-        outbox.postpone(refused)
+        # Members of a bundle go alone after that.
+        outbox.postpone([(row, reason) for message, reason in refused for row in message.rows])
     # One line for each reason: a full queue refuses all its messages, every few seconds.
     for reason, count in Counter(reason for _, reason in refused).items():
         log.warning("messages refused", reason=reason, count=count)

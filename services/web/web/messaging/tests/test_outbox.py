@@ -60,7 +60,12 @@ def test_a_payload_against_its_contract_is_refused() -> None:
 def test_messages_are_stored_together_in_a_transaction_and_nowhere_else() -> None:
     tasks = [(uuid4(), {"x": number}, (1, number)) for number in (2, 3, 4)]
     sent = [
-        (task_id, RunComputation(job_id=str(task_id), computation="add", arguments=values), limits)
+        outbox.FirstRun(
+            task_id,
+            RunComputation(job_id=str(task_id), computation="add", arguments=values),
+            limits,
+            0.5,
+        )
         for task_id, values, limits in tasks
     ]
     with pytest.raises(outbox.OutsideTransactionError):
@@ -69,6 +74,7 @@ def test_messages_are_stored_together_in_a_transaction_and_nowhere_else() -> Non
         outbox.send_all(RUN_COMPUTATION, sent)
     for (task_id, values, limits), stored in zip(tasks, outbox.claim(10), strict=True):
         message = message_of("add", values, task_id, time_limits=limits)
+        message.expected = 0.5
         message.headers["accepted_at"] = stored.headers["accepted_at"]
         for field in outbox_fields():
             assert getattr(stored, field) == getattr(message, field)

@@ -179,8 +179,8 @@ def test_a_job_whose_commit_got_no_answer_is_found_by_its_key(
 ) -> None:
     store = submission._store
 
-    def store_and_lose_the_answer(job: Job) -> None:
-        store(job)
+    def store_and_lose_the_answer(job: Job, expected: float | None) -> None:
+        store(job, expected)
         terminate_own_connection()
         execute("SELECT 1")
 
