@@ -14,6 +14,7 @@ import httpx
 PATIENCE = 300.0  # seconds for which a client repeats a request that was not answered
 PAUSE = 0.5  # seconds between two tries
 TIMEOUT = 20.0  # seconds that a client waits for an answer
+MANY = 12  # jobs in a request
 NAP = 20.0  # seconds that a job takes which is to be cancelled
 LATER = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 PASSWORD = secrets.token_urlsafe(16)
@@ -105,7 +106,8 @@ class _Client:
         self._random = random.Random(user.email)
         self._http = httpx.Client(base_url=f"{web_url}/api/v1/", timeout=TIMEOUT, trust_env=False)
         acts = {
-            self._plain: 9,
+            self._plain: 7,
+            self._together: 2,
             self._summed: 5,
             self._long: 1,
             self._failing: 1,
@@ -138,6 +140,21 @@ class _Client:
             "submit", "POST", f"sums/{way}", json={"x": x, "y": y}, expect=httpx.codes.ACCEPTED
         )
         self._promised(str(answer.json()["id"]), way, "succeeded", x + y)
+
+    def _together(self) -> None:
+        """Submit many at a time, as a bundle's worth of small jobs."""
+        numbers = [self._random.randint(-1000, 1000) for _ in range(MANY)]
+        jobs = [{"computation": "add", "arguments": {"x": x, "y": 1}} for x in numbers]
+        answer = self._ask(
+            "submit many",
+            "POST",
+            "jobs/batch",
+            json={"jobs": jobs},
+            headers={"Idempotency-Key": secrets.token_hex(8)},
+            expect=httpx.codes.ACCEPTED,
+        )
+        for x, entry in zip(numbers, answer.json()["jobs"], strict=True):
+            self._promised(entry["id"], "one of many", "succeeded", x + 1)
 
     def _long(self) -> None:
         seconds = self._random.choice([0.3, 0.6, 1.2])

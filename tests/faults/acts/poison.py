@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from contracts.tasks import TASKS
-from contracts.topology import SERVICES, queue_name
+from contracts.topology import SERVICES, TASK_DELIVERY_LIMIT, queue_name
 from tests.faults.catalogue import QUEUES, Act, fault
 from tests.faults.stage import Stage
 from tests.support.forgery import Forger
@@ -134,6 +134,52 @@ def killer(stage: Stage) -> None:
     gate.mkdir()
     stage.user.sign_in()
     _fails(stage, stage.user.submit("crash", gate=str(gate)), "DeadLetter")
+
+
+@fault(GROUP, "a task that kills its worker, among small ones", quick=True)
+def killer_among_others(stage: Stage) -> None:
+    gates = {name: stage.directory / secrets.token_hex(6) for name in ("harmless", "harmful")}
+    for gate in gates.values():
+        gate.mkdir()
+    (gates["harmless"] / "mended").touch()
+    stage.user.sign_in()
+    jobs: list[tuple[str, dict[str, Any]]] = [
+        ("add", {"x": 1, "y": 2}),
+        ("crash", {"gate": str(gates["harmless"])}),
+    ] * 10
+    expected = (
+        "SELECT count(*) AS count FROM jobs_computation WHERE expected < 0.02 AND name = '{}'"
+    )
+    for name, arguments in jobs[:2]:
+        stage.until(
+            lambda: (
+                _ended(stage, stage.user.submit_many([(name, arguments)] * 3))  # noqa: B023
+                and stage.stack.rows(expected.format(name))[0]["count"]  # noqa: B023
+            ),
+            f"quick runs of {name}",
+        )
+    jobs[7] = ("crash", {"gate": str(gates["harmful"])})
+    stage.wait(3)  # web knows of computations what it has read within the last two seconds
+    ids = stage.user.submit_many(jobs)
+    harmful = ids.pop(7)
+    _fails(stage, harmful, "DeadLetter")
+    # One run together with others, and as many alone as any message has.
+    if stage.user.job(harmful)["attempts"] != TASK_DELIVERY_LIMIT + 2:
+        stage.problems.append("it was not among others")
+    if not _ended(stage, ids):
+        stage.problems.append("others did not succeed, too")
+
+
+def _ended(stage: Stage, ids: list[str]) -> bool:
+    """Wait for the end of jobs; whether all have succeeded."""
+    listed = ", ".join(f"'{each}'" for each in ids)
+    query = f"SELECT state FROM jobs_job WHERE id IN ({listed})"  # noqa: S608
+
+    def states() -> set[str]:
+        return {row["state"] for row in stage.stack.rows(query)}
+
+    stage.until(lambda: not states() & {"queued", "running"}, "end of many jobs")
+    return states() == {"succeeded"}
 
 
 @fault(GROUP, "a task that takes memory without end")
