@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,16 @@ from .systems import QUEUES, System, WarrenTasks, running_peer, running_warren
 LOCAL = CHECKOUT / ".local"
 LOGS = LOCAL / "bench"
 RESULT = LOCAL / "bench.json"
-PARTS = ("limits", "warren", "growth", "mails", *(queue.name for queue in QUEUES))
+PARTS = (
+    "limits",
+    "warren",
+    "alone",
+    "scaling",
+    "growth",
+    "mails",
+    *(queue.name for queue in QUEUES),
+)
+LONG = ("growth", "scaling")  # left out of the quick form
 # jobs of a run, runs, jobs of a backlog, jobs one at a time
 FULL = {"jobs": 1000, "runs": 3, "backlog": 1500, "single": 50}
 QUICK = {"jobs": 600, "runs": 1, "backlog": 1000, "single": 20}
@@ -54,7 +63,7 @@ class Run:
 
     def measure_warren(self) -> None:
         """Warren, by its API and from Django."""
-        if not {"warren", "growth", "mails"} & {*self.parts}:
+        if not {"warren", "scaling", "growth", "mails"} & {*self.parts}:
             return
         found, sizes = self.found, self.sizes
         began = time.perf_counter()
@@ -68,6 +77,9 @@ class Run:
                 with _told("Warren: tasks of Django"):
                     tasks = WarrenTasks(system.stack, system.accounts, self.servers)
                     self._measure(tasks, sizes)
+            if "scaling" in self.parts:
+                with _told("Warren: more workers and relays"):
+                    found["scaling"] = warren.scaling(system, 2 * sizes["backlog"])
             if "mails" in self.parts:
                 with _told("Warren: registrations and mails"):
                     found["registrations"] = warren.registrations(system, sizes["single"] * 5)
@@ -75,6 +87,16 @@ class Run:
             if "growth" in self.parts:
                 with _told("Warren: a million rows, and a long queue"):
                     found["growth"] = warren.growth(system, sizes["jobs"])
+
+    def measure_alone(self) -> None:
+        """Warren again, with each job in a message of its own."""
+        if "alone" in self.parts:
+            with (
+                running_warren(self.servers, self.directory, BUNDLE_MOST="1") as system,
+                _told("Warren, each job alone"),
+            ):
+                self._measure(replace(system, name=report.ALONE), QUICK)
+                self.found["published"] = warren.publishing(system, 2 * self.sizes["backlog"])
 
     def measure_peers(self) -> None:
         """The same small service on each of the other queues, with and without tokens."""
@@ -110,12 +132,13 @@ def main() -> int:
         "sizes": QUICK if options.quick else FULL,
         "systems": {},
     }
-    parts = options.only or [one for one in PARTS if one != "growth" or not options.quick]
+    parts = options.only or [one for one in PARTS if one not in LONG or not options.quick]
     try:
         with running_servers() as servers:
             run = Run(servers, directory, parts, options.quick, found)
             run.measure_limits()
             run.measure_warren()
+            run.measure_alone()
             run.measure_peers()
     finally:  # whatever ended the run, minutes may have gone into it
         RESULT.write_text(json.dumps(found, indent=2) + "\n")

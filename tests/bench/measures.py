@@ -21,7 +21,7 @@ CONCURRENCY = 16  # requests at a time
 WARM_UP = 100  # jobs that do not count
 PATIENCE = 300.0  # seconds for all jobs of a run
 ACCEPTED = 202
-LOOK = 0.05  # seconds between two looks at what is done
+LOOK = 0.02  # seconds between two looks at what is done
 PAUSE = 0.02  # seconds between two jobs one after the other: the system is idle then
 
 
@@ -71,7 +71,7 @@ def drain(system: System, jobs: int) -> Drain:
     with _processor_time(system, jobs) as milliseconds:
         system.go_on()
         first = poll(system.done, lambda done: done > before, what="job", deadline=PATIENCE,
-                     meanwhile=_moment)  # fmt: skip
+                     meanwhile=moment)  # fmt: skip
         began = time.perf_counter()
         await_done(system, before + jobs)
         seconds = time.perf_counter() - began
@@ -130,10 +130,11 @@ def registrations(port: int, count: int, concurrency: int = 2) -> Answered:
 def await_done(system: System, finish: int) -> None:
     """Wait until so many jobs are done."""
     poll(system.done, lambda done: done >= finish, what="end of all jobs", deadline=PATIENCE,
-         meanwhile=_moment)  # fmt: skip
+         meanwhile=moment)  # fmt: skip
 
 
-def _moment() -> None:
+def moment() -> None:
+    """Pause between two looks."""
     time.sleep(LOOK)
 
 

@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 WARREN = "Warren"
+ALONE = "Warren, each job alone (BUNDLE_MOST=1)"
 TASK = "Warren: .delay() of a Django task"
 NAIVE, SAFE = "(a) Celery, as its tutorial has it", "(b) Celery, made safe"
 IN_POSTGRESQL = "(c) procrastinate"
@@ -65,12 +66,15 @@ def _others(found: Figures) -> str:
             ("pgbench, 4 clients: transactions/s", f"{limits['transactions']:.0f}"),
             ("one block to the disk, ms", f"{limits['sync']:.2f}"),
         ]
+    if "published" in found:
+        rows.append(("messages/s published by the relay", f"{found['published']:.0f}"))
     if "bulk" in found:
         rows.append(("jobs accepted/s, 500 in a request", f"{found['bulk']:.0f}"))
     for kind, one in found.get("registrations", {}).items():
         rows.append((f"registration, SMTP {kind}: p50 / p99 ms",
                      f"{one['p50']:.0f} / {one['p99']:.0f}"))  # fmt: skip
     rows += [(f"mails/s, {name}", f"{rate:.0f}") for name, rate in found.get("mails", {}).items()]
+    rows += [(f"{what}: jobs/s", f"{rate:.0f}") for what, rate in found.get("scaling", {}).items()]
     for state, run in found.get("growth", {}).items():
         figures = f"{run['accepted']:.0f}, {run['done']:.0f}, {milliseconds(run):.1f}"
         rows.append((f"{state}: accepted/s, jobs/s, CPU ms/job", figures))
@@ -103,6 +107,8 @@ def _goals(found: Figures) -> list[tuple[str, str, str]]:
         compare(f"jobs/s against {name}", "≥ 3 x", done, middle(name, _done))
     for name, goal in ((IN_POSTGRESQL, "≤ 0.9 x"), (NAIVE, "≤ 0.5 x")):
         compare(f"CPU of a job against {name}", goal, cost, middle(name, milliseconds))
+    compare(f"CPU of a job alone against {NAIVE}", "≤ 1.0 x", middle(ALONE, milliseconds),
+            middle(NAIVE, milliseconds))  # fmt: skip
     compare(f"accepted/s against {NAIVE}", "≥ 0.8 x", middle(WARREN, _accepted),
             middle(NAIVE, _accepted))  # fmt: skip
     compare(f"accepted/s in bulk against {NAIVE}", "≥ 20 x", found.get("bulk"),
@@ -110,6 +116,8 @@ def _goals(found: Figures) -> list[tuple[str, str, str]]:
     compare(f"p50 of one job against {SAFE}", "≤ 1.0 x", single(WARREN), single(SAFE))
     compare(f"jobs/s of Django tasks against {SAFE}", "≥ 1.0 x", middle(TASK, _done),
             middle(SAFE, _done))  # fmt: skip
+    compare("messages/s of the relay against the pipelined limit", "≥ 0.6 x",
+            found.get("published"), found.get("limits", {}).get("published"))  # fmt: skip
     if WARREN in systems:
         rows.append(("backlog, jobs/s", "≥ 1000", f"{systems[WARREN]['drain']['done']:.0f}"))
     ours, *theirs = found.get("mails", {}).values() or [None]

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,6 +91,7 @@ class Warren:
     path: str = "/api/v1/jobs"
     body: bytes = b'{"computation": "add", "arguments": {"x": 4, "y": 6}}'
     count: str = "SELECT count(*) FROM jobs_job WHERE state = 'succeeded'"
+    more_relays: list[Process] = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -110,10 +111,12 @@ class Warren:
         return own | self.servers.parts()
 
     def hold(self) -> None:
-        self.stack.relay.stop()
+        for relay in (self.stack.relay, *self.more_relays):
+            relay.stop()
 
     def go_on(self) -> None:
-        self.stack.relay.start()
+        for relay in (self.stack.relay, *self.more_relays):
+            relay.start()
 
     def wait_for(self, http: httpx.Client, job_id: str) -> None:
         answer = http.get(f"{self.path}/{job_id}", params={"wait": 20})

@@ -1,5 +1,6 @@
 """What is measured of Warren alone."""
 
+import time
 from itertools import cycle, islice
 from statistics import quantiles
 from typing import Any
@@ -14,6 +15,7 @@ from .systems import Warren
 SLOW_MAIL_SERVER = slow(2.0)
 COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_name = 'jobs_job'"
 OWN = {"id", "created_at", "state", "finished_at", "idempotency_key"}  # what is not copied
+MIXED = [Warren.body] * 9 + [b'{"computation": "nap", "arguments": {"seconds": 0.05}}']
 IN_BULK = 500  # jobs of one request
 ROWS = 1_000_000
 WAITING = 100_000
@@ -70,6 +72,57 @@ def registrations(warren: Warren, count: int) -> dict[str, dict[str, float]]:
     smtp.open()
     _await_mails(warren)
     return found
+
+
+def publishing(warren: Warren, jobs: int) -> float:
+    """Messages in a second that the relay publishes, from the first that has left its outbox."""
+    stack, left = warren.stack, "SELECT count(*) AS count FROM messaging_outboxmessage"
+    finish = warren.done() + jobs
+    stack.compute.stop()
+    warren.hold()
+    measures.submit(warren, jobs)
+
+    def waiting() -> int:
+        return int(stack.rows(left)[0]["count"])
+
+    stack.relay.launch()
+    first = poll(waiting, lambda count: count < jobs, what="message", meanwhile=measures.moment)
+    began = time.perf_counter()
+    poll(waiting, lambda count: not count, what="end of the outbox", meanwhile=measures.moment)
+    seconds = time.perf_counter() - began
+    stack.compute.start()
+    measures.await_done(warren, finish)
+    return first / seconds
+
+
+def scaling(warren: Warren, jobs: int) -> dict[str, float]:
+    """Jobs in a second of a backlog, with more workers and relays, and of mixed lengths."""
+    stack = warren.stack
+    workers = [stack.compute.twin(str(number)) for number in range(2, 5)]
+    found = {"1 worker, 1 relay": measures.drain(warren, jobs)["done"]}
+    workers[0].start()
+    found["2 workers"] = measures.drain(warren, jobs)["done"]
+    for worker in workers[1:]:
+        worker.start()
+    found["4 workers"] = measures.drain(warren, jobs)["done"]
+    for worker in workers:
+        worker.stop()
+    warren.more_relays.append(stack.relay.twin())
+    found["2 relays"] = measures.drain(warren, jobs)["done"]
+    warren.more_relays.pop().stop()
+    found["jobs of mixed length"] = _mixed(warren, jobs // len(MIXED))
+    return found
+
+
+def _mixed(warren: Warren, requests: int) -> float:
+    """Jobs in a second, of which one in ten takes 50 ms."""
+    finish = warren.done() + requests * len(MIXED)
+    body = b'{"jobs": [' + b", ".join(MIXED) + b"]}"
+    sent = request("POST", f"{warren.path}/batch", warren.port, body, warren.headers[0])
+    began = time.perf_counter()
+    measures.accepted(send(warren.port, islice(cycle([sent]), requests), measures.CONCURRENCY))
+    measures.await_done(warren, finish)
+    return requests * len(MIXED) / (time.perf_counter() - began)
 
 
 def growth(warren: Warren, jobs: int) -> dict[str, Any]:

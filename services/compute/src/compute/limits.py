@@ -7,6 +7,7 @@ Both limits need a process for each run at a time: the prefork pool.
 """
 
 import ctypes
+import re
 import resource
 import signal
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ MIB = 2**20
 CONSUMER_TIMEOUT = 7200
 LONGEST_GRACE = 600
 LONGEST_TIME_LIMIT = CONSUMER_TIMEOUT - LONGEST_GRACE - 600
+STATUS = Path("/proc/self/status")
+
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc, not of musl
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,10 @@ def _memory_limit(mebibytes: int) -> Iterator[None]:
 
 def _data_size() -> int:
     """Return the bytes that count against RLIMIT_DATA now: VmData of proc(5)."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmData:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status has no VmData")
+    size = re.search(rb"VmData:\s*([0-9]+) kB", STATUS.read_bytes())
+    if size is None:
+        raise RuntimeError("/proc/self/status has no VmData")
+    return int(size[1]) * 1024
 
 
 def _give_back_freed_memory() -> None:
@@ -105,6 +109,5 @@ def _give_back_freed_memory() -> None:
     heap's top (mallopt(3), M_TRIM_THRESHOLD) until malloc_trim(3) is called. Freed memory below an
     object that is in use may stay.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc, not of musl
-    if trim is not None:
-        trim(0)
+    if _trim is not None:
+        _trim(0)
