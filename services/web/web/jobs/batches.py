@@ -15,7 +15,7 @@ from web.jobs import admission, catalogue, refusals, submission
 from web.jobs.models import Computation, Job, JobBatch
 from web.jobs.serializers import SubmissionSerializer
 from web.messaging.outbox import outbox
-from web.postgresql.insertion import insert_like
+from web.postgresql.insertion import Blank
 from web.problems.document import describe
 
 MOST_EXPLAINED = 20  # problems of an answer that list their errors
@@ -124,7 +124,7 @@ def _store(owner: User, jobs: Sequence[Asked]) -> None:
         "soft_time_limit": [job.computation.soft_time_limit for job in jobs],
         "time_limit": [job.computation.time_limit for job in jobs],
     }
-    insert_like(Job(owner=owner), fields)
+    Blank(Job(owner=owner), fields).store(fields)
     outbox.send_all(RUN_COMPUTATION, (_run(*job) for job in jobs))
 
 

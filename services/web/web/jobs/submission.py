@@ -1,6 +1,7 @@
 """Submitting a job: row and message are stored in one transaction, once per idempotency key."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -10,10 +11,14 @@ from contracts.tasks import RUN_COMPUTATION, RunComputation
 from web.accounts.models import User
 from web.jobs import admission
 from web.jobs.models import Computation, Job
-from web.messaging.models import OutboxMessage
 from web.messaging.outbox import outbox
-from web.postgresql.insertion import insertion
+from web.postgresql.insertion import Blank
 
+# A job's fields that are not the same for all new ones.
+GIVEN = (
+    "id", "owner_id", "computation", "arguments", "soft_time_limit", "time_limit",
+    "idempotency_key",
+)  # fmt: skip
 FILLED_IN = ("created_at", "queued_at", "dispatched_at")  # by the database
 
 
@@ -56,8 +61,9 @@ def submit(
 def _store(job: Job, expected: float | None) -> bool:
     """Store a job and its message in one statement; False near the limit of unfinished jobs."""
     condition, values = admission.far_from_limit(job.owner)
-    insert_job = insertion(job, "admitted")
-    insert_message = insertion(_message(job, expected=expected), "job")
+    run = outbox.FirstRun(job.id, _payload(job), _limits(job), expected)
+    insert_job = _blank().insertion({name: getattr(job, name) for name in GIVEN}, "admitted")
+    insert_message = outbox.insertion(RUN_COMPUTATION, run, "job")
     returned = ", ".join(FILLED_IN)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -81,21 +87,28 @@ def _store(job: Job, expected: float | None) -> bool:
 
 def dispatch(job: Job, *, available_at: datetime | None = None) -> None:
     """Store the message that runs a job, in the caller's transaction, due at once or at a time."""
-    outbox.add(_message(job, accepted_at=job.created_at), available_at)
-
-
-def _message(
-    job: Job, accepted_at: datetime | None = None, expected: float | None = None
-) -> OutboxMessage:
-    return outbox.task_message(
+    outbox.send(
         RUN_COMPUTATION,
-        RunComputation(job_id=str(job.id), computation=job.computation, arguments=job.arguments),
+        _payload(job),
         task_id=job.id,
         retries=job.attempt,
-        accepted_at=accepted_at,
-        time_limits=(job.soft_time_limit, job.time_limit),
-        expected=expected,
+        accepted_at=job.created_at,
+        available_at=available_at,
+        time_limits=_limits(job),
     )
+
+
+def _payload(job: Job) -> RunComputation:
+    return RunComputation(job_id=str(job.id), computation=job.computation, arguments=job.arguments)
+
+
+def _limits(job: Job) -> tuple[int, int]:
+    return job.soft_time_limit, job.time_limit
+
+
+@cache
+def _blank() -> Blank:
+    return Blank(Job(), GIVEN)
 
 
 def earlier(

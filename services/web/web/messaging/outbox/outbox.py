@@ -17,7 +17,7 @@ from runtime import backoff
 from web import request_id
 from web.messaging.broker.client import CONTROL, app
 from web.messaging.models import OutboxMessage
-from web.postgresql.insertion import insert_like
+from web.postgresql.insertion import Blank, Insertion
 from web.postgresql.wakeup import OUTBOX_CHANNEL, wake_after_commit
 
 P = TypeVar("P", bound=Payload)
@@ -43,7 +43,8 @@ INSERT_SELECTED = """
 class FirstRun(NamedTuple, Generic[P]):
     """A task to be run for the first time: its id, its arguments, and times in seconds.
 
-    ``expected`` is the time that it is expected to take: see ``task_message``.
+    ``expected`` is the time that it is expected to take. If that is short, the relay may send it
+    together with others; without it, it goes alone.
     """
 
     task_id: UUID
@@ -89,7 +90,6 @@ def task_message(
     retries: int = 0,
     accepted_at: datetime | None = None,
     time_limits: tuple[int, int] | None = None,
-    expected: float | None = None,
 ) -> OutboxMessage:
     """Return the message that runs a task, which is not stored yet.
 
@@ -100,13 +100,11 @@ def task_message(
         retries: number of earlier runs, so that events of this one outrank theirs.
         accepted_at: when the request for the task was accepted; now if None.
         time_limits: soft and hard limit of the run, in seconds.
-        expected: seconds that its first run is expected to take. If they are few, the relay may
-            send it together with others; alone if None.
 
     Raises MalformedMessageError if the payload breaks the contract.
     """
     filled_in = _fill_in(contract, payload, task_id, retries, origin(accepted_at), time_limits)
-    return OutboxMessage(**_address(contract), **filled_in, expected=expected)
+    return OutboxMessage(**_address(contract), **filled_in)
 
 
 def _address(contract: TaskContract[Any]) -> dict[str, str]:
@@ -208,14 +206,32 @@ def send_all(contract: TaskContract[P], runs: Iterable[FirstRun[P]]) -> None:
     """
     _check_transaction()
     request = origin()
-    messages = [
-        _fill_in(contract, run.payload, run.task_id, 0, request, run.time_limits)
-        | {"expected": run.expected}
-        for run in runs
-    ]
+    messages = [_of_first_run(contract, run, request) for run in runs]
     fields = {name: [message[name] for message in messages] for name in messages[0]}
-    insert_like(OutboxMessage(**_address(contract), headers={}, properties={}), fields)
+    _blank(contract, tuple(fields)).store(fields)
     wake_relay()
+
+
+def insertion(contract: TaskContract[P], run: FirstRun[P], source: str) -> Insertion:
+    """Write the INSERT of a first run's message, for a statement that stores more than that.
+
+    It is stored if ``source`` yields a row. Raises MalformedMessageError if the payload breaks the
+    contract.
+    """
+    message = _of_first_run(contract, run, origin())
+    return _blank(contract, tuple(message)).insertion(message, source)
+
+
+def _of_first_run(
+    contract: TaskContract[P], run: FirstRun[P], request: dict[str, str]
+) -> dict[str, Any]:
+    filled_in = _fill_in(contract, run.payload, run.task_id, 0, request, run.time_limits)
+    return filled_in | {"expected": run.expected}
+
+
+@lru_cache
+def _blank(contract: TaskContract[Any], differing: tuple[str, ...]) -> Blank:
+    return Blank(OutboxMessage(**_address(contract), headers={}, properties={}), differing)
 
 
 def _check_transaction() -> None:

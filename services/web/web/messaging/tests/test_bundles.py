@@ -34,15 +34,18 @@ def store(
 ) -> list[UUID]:
     """Store a first run of a task for each expected duration."""
     ids = [uuid4() for _ in expected]
+    arguments = {"x": 1e23, "text": text}
+    runs = [
+        outbox.FirstRun(
+            task_id,
+            RunComputation(job_id=str(task_id), computation=kind, arguments=arguments),
+            limits,
+            seconds,
+        )
+        for task_id, seconds in zip(ids, expected, strict=True)
+    ]
     with transaction.atomic():
-        for task_id, seconds in zip(ids, expected, strict=True):
-            payload = RunComputation(
-                job_id=str(task_id), computation=kind, arguments={"x": 1e23, "text": text}
-            )
-            message = outbox.task_message(
-                RUN_COMPUTATION, payload, task_id=task_id, time_limits=limits, expected=seconds
-            )
-            outbox.add(message)
+        outbox.send_all(RUN_COMPUTATION, runs)
     return ids
 
 
