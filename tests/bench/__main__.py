@@ -137,8 +137,8 @@ def main() -> int:
         with running_servers() as servers:
             run = Run(servers, directory, parts, options.quick, found)
             run.measure_limits()
-            run.measure_warren()
             run.measure_alone()
+            run.measure_warren()
             run.measure_peers()
     finally:  # whatever ended the run, minutes may have gone into it
         RESULT.write_text(json.dumps(found, indent=2) + "\n")

@@ -17,6 +17,7 @@ COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_name =
 OWN = {"id", "created_at", "state", "finished_at", "idempotency_key"}  # what is not copied
 MIXED = [Warren.body] * 9 + [b'{"computation": "nap", "arguments": {"seconds": 0.05}}']
 IN_BULK = 500  # jobs of one request
+VACUUMING = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
 ROWS = 1_000_000
 WAITING = 100_000
 # Copies of a job that has ended, as if it had been asked for again and again for a month.
@@ -151,4 +152,6 @@ def _await_mails(warren: Warren) -> None:
 def _fill(warren: Warren, statement: str, rows: int) -> None:
     names = {row["column_name"] for row in warren.stack.rows(COLUMNS)} - OWN
     warren.stack.execute(statement.format(columns=", ".join(sorted(names)), rows=rows))
-    warren.stack.execute("ANALYZE")
+    for table in ("jobs_job", "messaging_outboxmessage"):  # as it is some time after that
+        warren.stack.execute(f"VACUUM ANALYZE {table}")
+    poll(lambda: not warren.stack.rows(VACUUMING), what="end of vacuuming", deadline=300)

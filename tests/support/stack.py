@@ -163,7 +163,7 @@ class Stack:
 
     def execute(self, statement: str) -> None:
         """Change something in web's database."""
-        with psycopg.connect(self.settings.database.url("warren")) as opened:
+        with psycopg.connect(self.settings.database.url("warren"), autocommit=True) as opened:
             opened.execute(statement)
 
     def poll(
