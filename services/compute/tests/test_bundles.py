@@ -1,44 +1,16 @@
 """Small jobs in one message: each is answered as if it had come alone, and none harms another."""
 
 import json
-import os
-import signal
 import uuid
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contracts.errors import TaskReturnedError
-from contracts.events import TaskEvent, TaskState
+from contracts.events import TaskState
 
+from .bundled import ADD, COMPUTE_ADD, FOREVER, RETURNED, SUCCESS, ends, outcomes
 from .client import Client
-from .conftest import StartWorker
 from .worker_process import WorkerProcess
-
-ADD = ("add", {"x": 1, "y": 2})
-COMPUTE_ADD = {"computation": "add", "arguments": {"x": 1, "y": 2}}
-FOREVER = ("sleep", {"seconds": 3600})
-
-
-@pytest.fixture
-def worker(start_worker: StartWorker) -> WorkerProcess:
-    """Run a worker of the test's own: no other is there to take its tasks."""
-    return start_worker()
-
-
-def outcomes(client: Client, ids: Sequence[str]) -> list[TaskEvent]:
-    """Wait for the end of each first run."""
-    return [client.outcome(task_id) for task_id in ids]
-
-
-def ends(client: Client, ids: Sequence[str]) -> list[str]:
-    """Wait for the end of each: its state, or the kind of its error."""
-    return [end.error.type if end.error else end.state for end in outcomes(client, ids)]
-
-
-SUCCESS, RETURNED = TaskState.SUCCESS.value, TaskReturnedError.__name__
 
 
 def test_each_is_answered_as_if_it_had_come_alone(client: Client, worker: WorkerProcess) -> None:
@@ -111,75 +83,18 @@ def test_others_do_not_wait_for_one_that_takes_long(client: Client, worker: Work
     assert client.states(ids[2]) == [(TaskState.RETRY, 1)]  # it did not run after all
 
 
-def test_a_bundle_that_comes_again_is_returned_as_it_is(
-    client: Client, start_worker: StartWorker, tmp_path: Path
-) -> None:
-    first = start_worker()
-    marker = tmp_path / "marker"
-    ids = client.compute_together(ADD, ("sleep_at_first", {"marker": str(marker)}), ADD)
-    client.until(marker.exists, "first run")
-    first.kill()
-    start_worker()
-    last = [client.await_state(each, TaskState.RETRY) for each in ids[1:]]
-    assert {each.error and each.error.type for each in last} == {RETURNED}
-    assert (last[0].attempt, last[1].attempt) == (1, 1)
-    assert client.waiting() == 0
-
-
-def test_a_worker_that_stops_returns_what_has_not_ended(
-    client: Client, start_worker: StartWorker
-) -> None:
-    worker = start_worker(SHUTDOWN_TIMEOUT="1")
-    ids = client.compute_together(FOREVER, ADD, ADD)
-    client.await_state(ids[0], TaskState.STARTED)
-    assert worker.terminate() == 0
-    assert ends(client, ids) == [RETURNED] * 3
-    assert client.waiting() == 0
-
-
-def test_one_that_is_revoked_is_not_run_and_the_one_that_runs_is_ended(
-    client: Client, start_worker: StartWorker
-) -> None:
-    worker = start_worker(CONCURRENCY="2")
-    ids = client.compute_together(FOREVER, ADD, ADD)
-    client.await_state(ids[0], TaskState.STARTED)
-    client.revoke(ids[0])
-    assert client.outcome(ids[0]).state == TaskState.REVOKED
-    assert worker.works_on(client)
-
-
-def test_what_was_revoked_before_it_came_is_not_run(
-    client: Client, start_worker: StartWorker, tmp_path: Path
-) -> None:
-    worker = start_worker(CONCURRENCY="1")
-    running = client.compute("sleep", {"seconds": 3})
-    client.await_state(running, TaskState.STARTED)
-    marker = tmp_path / "marker"
-    ids = client.compute_together(ADD, ("sleep_at_first", {"marker": str(marker)}), ADD)
-    client.revoke(ids[1])
-    assert ends(client, ids) == [SUCCESS, TaskState.REVOKED, SUCCESS]
-    assert not marker.exists()
-    assert worker.works_on(client)
-
-
-def test_what_a_worker_holds_are_the_members_that_have_no_end(
-    client: Client, start_worker: StartWorker
-) -> None:
-    start_worker()
-    ids = client.compute_together(ADD, FOREVER, ADD)
-    client.await_state(ids[1], TaskState.STARTED)
-    client.until(lambda: client.reports[-1].holding == [ids[1]], "report of the one that runs")
-
-
-def test_the_rest_is_returned_when_a_process_is_killed(
+def test_a_bundle_that_is_revoked_ends_with_all_that_is_open(
     client: Client, worker: WorkerProcess
 ) -> None:
-    ids = client.compute_together(FOREVER, ADD)
+    bundle = str(uuid.uuid4())
+    ids = client.compute_together(FOREVER, ADD, id=bundle)
     client.await_state(ids[0], TaskState.STARTED)
-    for process in worker.children:
-        os.kill(process, signal.SIGKILL)
-    assert ends(client, ids) == [RETURNED, RETURNED]
+    client.revoke(bundle)
+    first, second = ends(client, ids)
+    assert first == TaskState.REVOKED
+    assert second in (TaskState.REVOKED, RETURNED)
     assert worker.works_on(client)
+    assert client.waiting() == 0
 
 
 def test_large_results_come_home_too(client: Client, worker: WorkerProcess) -> None:

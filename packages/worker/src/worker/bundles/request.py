@@ -21,6 +21,7 @@ from celery.worker.state import task_ready
 from contracts.bundles import Enclosed, answers_key, bundle_of
 from contracts.errors import TaskReturnedError
 from contracts.events import TaskEvent, TaskState
+from runtime.text import describe
 from worker.backend import task_event
 from worker.bundles.places import OPEN, TAKEN, Place
 from worker.starts import MOMENT, starts
@@ -108,11 +109,12 @@ class BundleRequest(AnsweringRequest):
             return
         error = getattr(exc_info.exception, "exc", exc_info.exception)
         number = self._place.running
-        log.error("bundle failed", error=repr(error), task_id=self.id)
+        told = describe(error)
+        log.error("bundle failed", error=told, task_id=self.id)
         if number is not None and isinstance(error, TimeLimitExceeded):
             self._take([number], TaskState.FAILURE, error)
         self._settle()
-        self.send_event("task-failed", exception=repr(error), traceback="")
+        self.send_event("task-failed", exception=told, traceback="")
 
     def acknowledge(self) -> None:
         """Acknowledge the message. Members that are still open are returned first."""

@@ -14,6 +14,7 @@ from contracts.bundles import Bundle, Enclosed, Member, answers_key, bundle_of
 from contracts.errors import PermanentError
 from contracts.events import TaskEvent, TaskState
 from contracts.tasks import TaskContract
+from runtime.text import describe
 from worker.bundles.places import ANSWERED, Place
 from worker.bundles.request import SLOW, BundleRequest
 
@@ -48,8 +49,9 @@ class BundleTask(Task):  # type: ignore[type-arg]  # celery's Task is generic in
                 # Only now: the main process takes members back that do not run.
                 if place.is_open(number):
                     answers.add(number, _run(task, member, self.request))
-            except Exception:  # no answer is foreseen: alone, it becomes a dead letter
-                log.exception("no answer", task=task.name, task_id=str(member.id))
+            except Exception as error:  # noqa: BLE001 -- alone, it becomes a dead letter
+                told = {"task": task.name, "task_id": str(member.id)}
+                log.error("task has no answer, and is returned", error=describe(error), **told)
             finally:
                 place.end()
             if time.monotonic() - began > SLOW:
