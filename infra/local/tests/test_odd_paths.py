@@ -139,9 +139,10 @@ def test_everything_runs_whatever_the_path_is(installed: Checkout, tmp_path: Pat
 
 
 def paste_api_block(checkout: Checkout) -> str:
-    """Type all that the README says on trying the API into a shell at once; what it prints."""
+    """Type all that the pages say on trying the API into one shell at once; what it prints."""
     readme = (checkout.root / "README.md").read_text().partition("## Trying the API")[2]
-    block = readme.partition("```sh\n")[2].partition("```")[0]
+    page = (checkout.root / "docs/using-the-api.md").read_text()
+    block = "".join(text.partition("```sh\n")[2].partition("```")[0] for text in (readme, page))
     here = block.replace(":8000/", f":{checkout.environment['WEB_PORT']}/")
     assert here != block
     pasted = checkout.run("bash", typed=here)

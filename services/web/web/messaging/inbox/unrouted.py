@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from contracts import topology
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.outbox import outbox
+from web.messaging.outbox import leases, outbox
 from web.messaging.reasons import Reason
 
 log = structlog.get_logger("web.unrouted")
@@ -56,7 +56,7 @@ def _message(letter: DeadLetter) -> OutboxMessage:
         headers={name: letter.headers[name] for name in letter.headers if name[:2] != "x-"},
         properties=letter.properties,
         body=letter.body,
-        due_at=Now() + outbox.pause(refusals),
+        due_at=Now() + leases.pause(refusals),
         refusals=refusals + 1,
         last_refusal=letter.detail,
     )

@@ -11,7 +11,7 @@ from django.db import transaction
 from runtime.liveness import INTERVAL, LivenessFile
 from runtime.text import describe
 from web.messaging.models import OutboxMessage
-from web.messaging.outbox import bundles, outbox
+from web.messaging.outbox import bundles, leases, outbox
 from web.messaging.outbox.publisher import Answers, Outcome, Publisher
 from web.messaging.processes.lifecycle import BROKER_ERRORS, StopSignal, is_outage
 from web.messaging.reasons import Reason
@@ -61,7 +61,7 @@ class Patience:
         if now > self._renewal:
             self._renewal = now + self._interval
             self._liveness.touch()
-            outbox.prolong(_ids(self._outcome.open.values()))
+            leases.prolong(_ids(self._outcome.open.values()))
         if self._stop and not self._end:
             self._end = now + LAST_CONFIRMS
         return not self._end or now < self._end
@@ -69,7 +69,7 @@ class Patience:
 
 def relay_batch(publisher: Publisher, stop: StopSignal, liveness: LivenessFile, park: Park) -> int:
     """Publish one batch and record what the broker said; return how many messages were due."""
-    messages = outbox.claim(settings.OUTBOX_BATCH)
+    messages = leases.claim(settings.OUTBOX_BATCH)
     if messages:
         gathered = bundles.gather(messages)
         outcome = Outcome({message.pk: message for message in gathered})
@@ -88,8 +88,8 @@ def relay_batch(publisher: Publisher, stop: StopSignal, liveness: LivenessFile, 
 
 
 def _settle(outcome: Outcome, park: Park) -> None:
-    outbox.forget_confirmed(_ids(outcome.confirmed))
-    outbox.give_back(_ids(outcome.open.values()))
+    leases.forget_confirmed(_ids(outcome.confirmed))
+    leases.give_back(_ids(outcome.open.values()))
     refused = list(outcome.refused)
     for message, reason in outcome.returned:
         if message.members or outbox.is_task(message.exchange, message.routing_key):
@@ -110,7 +110,7 @@ def _ids(messages: Iterable[OutboxMessage]) -> list[int]:
 def _postpone(refused: Answers) -> None:
     if refused:
         # Members of a bundle go alone after that.
-        outbox.postpone([(row, reason) for message, reason in refused for row in message.rows])
+        leases.postpone([(row, reason) for message, reason in refused for row in message.rows])
     # One line for each reason: a full queue refuses all its messages, every few seconds.
     for reason, count in Counter(reason for _, reason in refused).items():
         log.warning("messages refused", reason=reason, count=count)
@@ -122,7 +122,7 @@ def _give_up(message: OutboxMessage, reason: Reason, detail: str, park: Park) ->
     try:
         with transaction.atomic():
             park(message, reason, detail)
-            outbox.delete(message)
+            leases.delete(message)
     except Exception as error:
         if is_outage(error):
             raise
@@ -130,4 +130,4 @@ def _give_up(message: OutboxMessage, reason: Reason, detail: str, park: Park) ->
         # relay, and each one after it.
         words = describe(error)
         log.error("it cannot be parked", error=words, **told)
-        outbox.postpone([(message, f"{reason}, and no dead letter can be made of it: {words}")])
+        leases.postpone([(message, f"{reason}, and no dead letter can be made of it: {words}")])

@@ -18,7 +18,7 @@ from web.jobs.models import Job
 from web.messaging.inbox import collector
 from web.messaging.letters import dead_letters
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.outbox import bundles, outbox
+from web.messaging.outbox import bundles, leases, outbox
 from web.messaging.outbox.publisher import Publisher
 from web.messaging.outbox.relay import relay_batch
 from web.messaging.processes.lifecycle import StopSignal
@@ -71,7 +71,7 @@ def texts(ids: Iterable[UUID]) -> list[str]:
 def sizes(*expected: float | None, **options: Any) -> list[int]:
     """Count the members of each message that is made of such tasks."""
     store(*expected, **options)
-    return [len(message.rows) for message in bundles.gather(outbox.claim(500))]
+    return [len(message.rows) for message in bundles.gather(leases.claim(500))]
 
 
 def test_small_tasks_go_in_one_message_and_others_alone(amqp: Connection) -> None:
@@ -124,7 +124,7 @@ def test_only_tasks_with_the_same_limits_go_together() -> None:
 def test_a_bundle_of_several_computations_is_named_after_none(amqp: Connection) -> None:
     store(0.0)
     store(0.0, kind="count_primes")
-    (bundle,) = bundles.gather(outbox.claim(10))
+    (bundle,) = bundles.gather(leases.claim(10))
     assert bundle.headers["shadow"] == "compute.run ×2"
     assert bundle.sent_event
     assert bundle.sent_event["name"] == "compute.run ×2"
@@ -211,4 +211,4 @@ def test_leases_of_members_are_renewed_and_given_back(amqp: Connection) -> None:
 def test_a_row_of_which_no_bundle_can_be_made_stops_no_other(broken: dict[str, Any]) -> None:
     store(0.0, 0.0)
     OutboxMessage.objects.update(**broken)
-    assert [len(message.rows) for message in bundles.gather(outbox.claim(10))] == [1, 1]
+    assert [len(message.rows) for message in bundles.gather(leases.claim(10))] == [1, 1]

@@ -19,7 +19,7 @@ from contracts.headers import TaskBody, TaskHeaders
 from contracts.tasks import RUN_COMPUTATION, SEND_EMAIL, RunComputation, SendEmail
 from web.messaging.broker.client import app
 from web.messaging.models import OutboxMessage
-from web.messaging.outbox import outbox
+from web.messaging.outbox import leases, outbox
 from web.postgresql.wakeup import OUTBOX_CHANNEL, Listener
 from worker.headers import require
 
@@ -72,7 +72,7 @@ def test_messages_are_stored_together_in_a_transaction_and_nowhere_else() -> Non
         outbox.send_all(RUN_COMPUTATION, sent)
     with transaction.atomic():
         outbox.send_all(RUN_COMPUTATION, sent)
-    for (task_id, values, limits), stored in zip(tasks, outbox.claim(10), strict=True):
+    for (task_id, values, limits), stored in zip(tasks, leases.claim(10), strict=True):
         message = message_of("add", values, task_id, time_limits=limits)
         message.expected = 0.5
         message.headers["accepted_at"] = stored.headers["accepted_at"]
@@ -174,18 +174,18 @@ def test_a_worker_refuses_any_other_text_for_flower(shadow: str) -> None:
 @pytest.mark.django_db
 def test_a_claimed_message_is_not_claimed_again_until_its_lease_has_run_out() -> None:
     store()
-    (message,) = outbox.claim(10)
-    assert outbox.claim(10) == []
+    (message,) = leases.claim(10)
+    assert leases.claim(10) == []
     OutboxMessage.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    assert [again.pk for again in outbox.claim(10)] == [message.pk]
+    assert [again.pk for again in leases.claim(10)] == [message.pk]
 
 
 @pytest.mark.django_db
 def test_a_message_is_not_claimed_before_it_is_due() -> None:
     store(available_at=timezone.now() + timedelta(hours=1))
-    assert outbox.claim(10) == []
+    assert leases.claim(10) == []
     OutboxMessage.objects.update(due_at=timezone.now())
-    assert len(outbox.claim(10)) == 1
+    assert len(leases.claim(10)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -194,11 +194,11 @@ def test_two_relays_never_claim_the_same_message_and_never_wait_for_each_other()
     theirs: list[OutboxMessage] = []
 
     def claim_elsewhere() -> None:
-        theirs.extend(outbox.claim(3))
+        theirs.extend(leases.claim(3))
         connection.close()
 
     with transaction.atomic():  # the first relay's claim is not committed yet
-        ours = outbox.claim(3)
+        ours = leases.claim(3)
         other = threading.Thread(target=claim_elsewhere)
         other.start()
         other.join(30)
@@ -209,7 +209,7 @@ def test_two_relays_never_claim_the_same_message_and_never_wait_for_each_other()
 @pytest.mark.django_db
 def test_only_a_message_that_no_relay_has_can_be_withdrawn() -> None:
     claimed, free = store(), store(available_at=timezone.now() + timedelta(hours=1))
-    outbox.claim(10)
+    leases.claim(10)
     assert outbox.withdraw(free)
     assert not outbox.withdraw(claimed)
 
@@ -220,8 +220,8 @@ def test_a_refused_message_waits_longer_each_time() -> None:
     waits = []
     for _ in range(3):
         OutboxMessage.objects.update(due_at=timezone.now())
-        (message,) = outbox.claim(1)
-        outbox.postpone([(message, "a queue is full")])
+        (message,) = leases.claim(1)
+        leases.postpone([(message, "a queue is full")])
         message.refresh_from_db()
         waits.append(message.due_at - timezone.now())
     assert waits == sorted(waits)
@@ -263,12 +263,12 @@ def test_what_can_be_done_again_does_not_wait_for_the_disk() -> None:
                 cursor.execute("SHOW synchronous_commit")
                 return str(cursor.fetchone()[0])
 
-    assert setting_after(lambda: outbox.claim(10)) == "off"
+    assert setting_after(lambda: leases.claim(10)) == "off"
     message = OutboxMessage.objects.get(task_id=task_id)
     assert message.leased_until
-    assert setting_after(lambda: outbox.delete(message)) == "on"  # the transaction of a dead letter
+    assert setting_after(lambda: leases.delete(message)) == "on"  # the transaction of a dead letter
     store()
-    [message] = outbox.claim(10)
-    assert setting_after(lambda: outbox.forget_confirmed([message.pk])) == "off"
+    [message] = leases.claim(10)
+    assert setting_after(lambda: leases.forget_confirmed([message.pk])) == "off"
     assert not OutboxMessage.objects.exists()
     assert setting_after(lambda: store()) == "on"

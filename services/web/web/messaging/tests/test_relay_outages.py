@@ -20,7 +20,7 @@ from web.messaging.broker.client import app
 from web.messaging.inbox.collector import collect
 from web.messaging.letters import dead_letters
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.outbox import outbox
+from web.messaging.outbox import leases, outbox
 from web.messaging.outbox.publisher import Outcome, Publisher
 from web.messaging.outbox.relay import relay
 from web.messaging.tests.running import running
@@ -49,7 +49,7 @@ def taken(amqp: Connection, queue: str = "compute") -> list[str]:
     return ids
 
 
-def leases() -> list[datetime]:
+def lease_ends() -> list[datetime]:
     ends = OutboxMessage.objects.values_list("leased_until", flat=True)
     return [end for end in ends if end]
 
@@ -95,10 +95,12 @@ def test_a_broker_with_an_alarm_is_waited_for_on_one_connection_and_gets_each_me
         with transaction.atomic():
             ids = [store() for _ in range(3)]
         work.hear("broker blocked", "memory or disk")
-        first = leases()
+        first = lease_ends()
         # Far longer than a lease, a silence and a heartbeat are allowed to take.
-        poll(lambda: min(leases()).timestamp() > max(first).timestamp() + 6, what="longer lease")
-        assert outbox.claim(10) == []
+        poll(
+            lambda: min(lease_ends()).timestamp() > max(first).timestamp() + 6, what="longer lease"
+        )
+        assert leases.claim(10) == []
         later = store()
         getattr(alarm, f"clear_{kind}_alarm")()
         poll(lambda: not OutboxMessage.objects.exists(), what="empty outbox")
@@ -116,7 +118,7 @@ def test_a_large_message_does_not_hold_up_the_relay_of_a_blocked_broker(
         work.hear("broker blocked")
         work.stop.set()
     alarm.clear_memory_alarm()
-    assert not leases()
+    assert not lease_ends()
     with running(RELAY):
         poll(lambda: not OutboxMessage.objects.exists(), what="empty outbox")
     assert set(taken(amqp)) == ids
@@ -130,9 +132,9 @@ def test_a_relay_that_is_stopped_while_the_broker_is_blocked_gives_its_messages_
         alarm.raise_memory_alarm()
         store()
         work.hear("broker blocked")
-        poll(leases, what="claimed message")
+        poll(lease_ends, what="claimed message")
         work.end()
-        assert not leases()
+        assert not lease_ends()
         assert OutboxMessage.objects.count() == 1
 
 
@@ -143,9 +145,9 @@ def test_a_relay_that_is_stopped_while_the_broker_is_frozen_gives_its_messages_b
     with running(RELAY) as work:
         frozen.pause()
         store()
-        poll(leases, what="claimed message")
+        poll(lease_ends, what="claimed message")
         work.end()
-        assert not leases()
+        assert not lease_ends()
         assert OutboxMessage.objects.count() == 1
 
 
@@ -154,7 +156,7 @@ def test_patience_is_asked_for_each_message_of_a_batch_also_when_nothing_has_to_
 ) -> None:
     with transaction.atomic():
         ids = [store() for _ in range(3)]
-    outcome = Outcome({message.pk: message for message in outbox.claim(10)})
+    outcome = Outcome({message.pk: message for message in leases.claim(10)})
     with Publisher() as publisher:
         publisher.publish(outcome, lambda: False)
         assert len(outcome.open) == len(ids)

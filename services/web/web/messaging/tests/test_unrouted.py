@@ -9,7 +9,7 @@ from web.messaging.broker.arrivals import Arrival
 from web.messaging.inbox import unrouted
 from web.messaging.letters import making
 from web.messaging.models import DeadLetter, OutboxMessage
-from web.messaging.outbox import outbox
+from web.messaging.outbox import leases
 from web.messaging.tests.factories import dead_message
 
 pytestmark = pytest.mark.django_db
@@ -43,9 +43,9 @@ def test_a_task_that_comes_back_twice_waits_once(task_id: UUID) -> None:
 def test_a_task_that_comes_back_before_its_relay_has_deleted_it_is_not_lost(task_id: UUID) -> None:
     unrouted.take_back([come_back(task_id, outbox_id=17)])
     OutboxMessage.objects.update(due_at=timezone.now())
-    [published] = outbox.claim(1)
+    [published] = leases.claim(1)
 
     unrouted.take_back([come_back(task_id, outbox_id=published.pk)])
-    outbox.delete(published)
+    leases.delete(published)
 
     assert waiting(task_id) == [2]
