@@ -26,6 +26,7 @@ exit status: 0 done; 1 some were left as they are; 2 wrong usage"""
 class Command(BaseCommand):
     """The command, with one subcommand for each action."""
 
+    requires_system_checks: list[str] = []  # they would load all that web needs
     help = "List mails, and send failed ones again while their contents are kept (3 days)."
 
     def add_arguments(self, parser: CommandParser) -> None:

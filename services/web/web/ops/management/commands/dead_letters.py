@@ -46,6 +46,7 @@ class Practice(Mail, frozen=True, kw_only=True):
 class Command(BaseCommand):
     """The command, with one subcommand for each action."""
 
+    requires_system_checks: list[str] = []  # they would load all that web needs
     help = "List, show, replay and discard messages that could not be handled."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -15,6 +15,7 @@ from web.ops.doctor.finding import Level
 class Command(BaseCommand):
     """The command. It works while parts of the system are away, and takes 20 seconds at most."""
 
+    requires_system_checks: list[str] = []  # they would load all that web needs
     help = (
         "Check the whole system, and say in plain words what is wrong and what to do. Exit status: "
         "0 all is well, 1 there are problems, 3 there are only warnings, "
