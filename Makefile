@@ -13,11 +13,13 @@ TEST_FILES := .local/tests
 PYTEST = mkdir -p $(TEST_FILES) && PYTEST_DEBUG_TEMPROOT=$(TEST_FILES) $(BIN)/pytest
 
 export UV_PYTHON_DOWNLOADS := never
-export UV_COMPILE_BYTECODE := 1
+export UV_COMPILE_BYTECODE ?= 1
 # Also trust the certificate authorities that this machine trusts: a company's proxy may have one.
 export UV_SYSTEM_CERTS := 1
 # uv must not use the active environment of another project.
 unexport VIRTUAL_ENV
+# Without compiled modules each process would start later, and each run of the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

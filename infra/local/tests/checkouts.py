@@ -75,7 +75,8 @@ class Checkout:
     def _environment() -> dict[str, str]:
         """Nothing of the `make` or pytest that may run this test, nor of web's tests.
 
-        Compiled modules are kept: dozens of processes start.
+        Modules are compiled when they are first needed, and kept: dozens of processes start, and
+        need a third of all that there are.
         """
         settings = env_file.known(CHECKOUT)
         kept = {
@@ -83,7 +84,8 @@ class Checkout:
             for name, value in os.environ.items()
             if not name.startswith(FOREIGN) and name not in settings
         }
-        return {**kept, **dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))}
+        ports = zip(PORTS, map(str, free_ports(len(PORTS))), strict=True)
+        return {**kept, **dict(ports), "UV_COMPILE_BYTECODE": "0"}
 
 
 def _made_here(folder: str, names: list[str]) -> set[str]:

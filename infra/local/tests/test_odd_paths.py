@@ -23,31 +23,23 @@ def checkout(tmp_path: Path) -> Checkout:
     return copy
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    return odd_checkout(tmp_path_factory.mktemp("odd"))
-
-
 def odd_checkout(folder: Path) -> Checkout:
     (folder / "Documents").mkdir()
     (folder / "Documents/kept").write_text("precious")
     return Checkout(folder / ODD / "warren")
 
 
-@pytest.fixture
-def installed(sources: Checkout) -> Checkout:
-    """A checkout with its packages, in which nothing seems to have run."""
-    shutil.rmtree(sources.root / ".local/log", ignore_errors=True)
-    sources.link_downloads()
-    words = sources.make("env", "UV_COMPILE_BYTECODE=0").stderr
-    if "Installed" in words:  # not so after another test
-        assert len(words.splitlines()) < 40
-    assert " + django==" in (sources.root / ".local/install.log").read_text()
-    return sources
+@pytest.mark.timeout(900)  # starts everything twice, on a machine that may be busy
+def test_every_target_works_whatever_the_path_is(checkout: Checkout, tmp_path: Path) -> None:
+    words = checkout.make("env").stderr
+    assert len(words.splitlines()) < 40
+    assert " + django==" in (checkout.root / ".local/install.log").read_text()
+    assert_targets_work(checkout)
+    assert_everything_runs(checkout, tmp_path / "up.log")
+    assert_all_is_removed(checkout)
 
 
-@pytest.mark.timeout(900)  # also a demo, on a machine that may be busy
-def test_every_target_works_whatever_the_path_is(installed: Checkout) -> None:
+def assert_targets_work(installed: Checkout) -> None:
     """A status of make's, and what is said; `make` ends with 2 if a command did not end with 0."""
     root = installed.root
     few = "ARGS=-p no:randomly -n 0 -q infra/local/tests/test_restarts.py"
@@ -78,7 +70,6 @@ def test_every_target_works_whatever_the_path_is(installed: Checkout) -> None:
         ("test-compose", "ARGS=--collect-only -q"): (0, "tests/compose"),
         ("faults", "ARGS=--list"): (0, "RabbitMQ"),
         ("soak", "ARGS=--help"): (0, "--minutes"),
-        ("clean",): (0, "Removed"),
     }
     for words, (status, said) in expected.items():
         ended = installed.make(*words)
@@ -86,10 +77,7 @@ def test_every_target_works_whatever_the_path_is(installed: Checkout) -> None:
         assert re.search(said, ended.stdout + ended.stderr), f"{words}: {ended.stdout}"
         assert "Traceback" not in ended.stderr
     targets = set(re.findall(r"^([a-z-]+):.*## ", (root / "Makefile").read_text(), re.MULTILINE))
-    assert targets == {words[0] for words in expected} | NOT_FOR_SUCH_PATHS | {"up"}
-    assert not (root / ".local").exists()
-    assert not (root / ".venv").exists()
-    assert (root / "../../Documents/kept").read_text() == "precious"
+    assert targets == {words[0] for words in expected} | NOT_FOR_SUCH_PATHS | {"up", "clean"}
     names = [line.partition("=")[0] for line in (root / ".env").read_text().splitlines()]
     assert [names.count(name) for name in ("COMPOSE_PROFILES", "WARREN_ENVIRONMENT")] == [1, 1]
 
@@ -113,8 +101,8 @@ def test_what_cannot_be_installed_is_said_with_the_place_of_the_rest(
     assert not complete.exists()
 
 
-def test_everything_runs_whatever_the_path_is(installed: Checkout, tmp_path: Path) -> None:
-    log = tmp_path / "up.log"
+def assert_everything_runs(installed: Checkout, log: Path) -> None:
+    shutil.rmtree(installed.root / ".local/log")  # of the demo
     with installed.up(log) as up:
         pasted = paste_api_block(installed)
         for said in ("202 Accepted", '"verified":true', "/jobs/", '"state":"running"'):
@@ -136,6 +124,13 @@ def test_everything_runs_whatever_the_path_is(installed: Checkout, tmp_path: Pat
         assert up.alive
         assert "Warren is stopped." in installed.make("down").stdout
         assert up.await_end(deadline=PATIENCE) == 0, up.log
+
+
+def assert_all_is_removed(installed: Checkout) -> None:
+    assert "Removed" in installed.make("clean").stdout
+    assert not (installed.root / ".local").exists()
+    assert not (installed.root / ".venv").exists()
+    assert (installed.root / "../../Documents/kept").read_text() == "precious"
 
 
 def paste_api_block(checkout: Checkout) -> str:
