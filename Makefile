@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage test-compose faults soak bench secrets lint format env up down scale restart status logs mail admin doctor run service lock clean
+.PHONY: help demo test coverage test-checkout test-compose faults soak bench secrets lint format env up down scale restart status logs mail admin doctor run service lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -38,6 +38,9 @@ test: $(ENVIRONMENT) ## Run every test, several at a time; ARGS='-k outbox' goes
 coverage: $(ENVIRONMENT) ## Run every test, then show the share of lines and branches they run, and the lowest
 	@export COVERAGE_ROOT="$$PWD"; $(PYTEST) -n 5 --cov --cov-report= $(ARGS); status=$$?; \
 		$(BIN)/coverage report --sort=cover --skip-empty | sed -n '1,12p;/^TOTAL/p'; exit $$status
+
+test-checkout: $(ENVIRONMENT) ## Install copies of this checkout, and try every target in them
+	@$(PYTEST) infra/local/tests -m checkout -n 2 $(ARGS)
 
 test-compose: $(ENVIRONMENT) ## Build the images and test them; needs a Docker engine
 	@$(PYTEST) tests/compose -m compose $(ARGS)

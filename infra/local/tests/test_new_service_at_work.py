@@ -16,6 +16,7 @@ from tests.support.polling import poll
 
 from .checkouts import CHECKOUT, Checkout
 
+pytestmark = pytest.mark.checkout
 PASSWORD = "correct horse battery staple"
 OPERATOR = "operator@example.org"
 MAKE_OPERATOR = f"""

@@ -9,6 +9,7 @@ import pytest
 
 from .checkouts import CHECKOUT, PATIENCE, Checkout
 
+pytestmark = pytest.mark.checkout
 # Before the space stands the name of a folder beside it, which must outlive everything.
 ODD = 'Documents of "Zoë\'s" $HOME: a; rm -rf * & `id` \\ #'
 # To ruff and coverage, a backslash in a path is not one.
@@ -67,6 +68,7 @@ def assert_targets_work(installed: Checkout) -> None:
         ("lock", "UV_OFFLINE=1", "UV_CACHE_DIR=.local/none"): (2, "network was disabled"),
         ("demo",): (0, "everything is stopped"),
         ("test", few): (0, "passed"),
+        ("test-checkout", "ARGS=--collect-only -q"): (0, "test_odd_paths"),
         ("test-compose", "ARGS=--collect-only -q"): (0, "tests/compose"),
         ("faults", "ARGS=--list"): (0, "RabbitMQ"),
         ("soak", "ARGS=--help"): (0, "--minutes"),
