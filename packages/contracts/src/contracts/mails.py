@@ -27,11 +27,12 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class VerifyEmail(Mail, frozen=True, kw_only=True):
-    """Ask somebody who has registered to confirm the address, by a link or by the bare key."""
+    """Ask somebody who has registered to confirm the address, by link, key or code."""
 
     template = "verify_email"
     verification_url: str
     verification_key: str
+    verification_code: str | None = None
     expires_in_days: int
 
 

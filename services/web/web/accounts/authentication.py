@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import Token
 
+from web.accounts import sessions
 from web.recent import Recent
 
 SCHEME = b"Bearer"
@@ -17,7 +18,7 @@ class TokenAuthentication(JWTAuthentication):
     """simplejwt's, with the scheme in upper or lower case (RFC 9110, 11.1).
 
     A token that was valid a moment ago is not checked again: the end of an account, or of its
-    tokens, counts ``web.recent.SECONDS`` later.
+    session, counts ``web.recent.SECONDS`` later.
     """
 
     _valid: Recent[bytes, tuple[Any, Token]] = Recent()
@@ -32,6 +33,7 @@ class TokenAuthentication(JWTAuthentication):
         if found is None:
             token = self.get_validated_token(raw)
             found = self.get_user(token), token
+            sessions.check(token)
             self._valid.keep(raw, found, token["exp"] - time.time())
         user, token = found
         return copy.copy(user), token  # a copy, for the view of another request may change it

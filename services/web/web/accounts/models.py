@@ -87,8 +87,8 @@ class Registrations(models.QuerySet["Registration"]):
 class Registration(models.Model):
     """Address and password of a person who has registered, before the address is verified.
 
-    There may be several of one address. Each has a key of its own, which makes the account with
-    the id and password of this registration.
+    There may be several of one address. Each has a key and a code of its own, which make the
+    account with the id and password of this registration. ``mail`` is the latest about it.
     """
 
     VALID_FOR = timedelta(days=3)
@@ -96,9 +96,37 @@ class Registration(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = AddressColumn("e-mail address", max_length=LONGEST, db_index=True)
     password = models.CharField(max_length=128)
+    mail = models.ForeignKey("mail.Email", null=True, on_delete=models.SET_NULL, related_name="+")
+    code = models.CharField(max_length=64, blank=True, default="")  # a digest
+    code_made_at = models.DateTimeField(null=True)
+    code_attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
 
     objects = Registrations.as_manager()
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Session(models.Model):
+    """What one sign-in through the API has opened (see ``web.accounts.sessions``).
+
+    ``token`` is the one refresh token that can be exchanged; ``previous`` was exchanged for it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    token = models.UUIDField(default=uuid.uuid4)
+    previous = models.UUIDField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    used_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    network = models.CharField(max_length=64)
+    agent = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = "session of the API"
+        verbose_name_plural = "sessions of the API"
 
     def __str__(self) -> str:
         return str(self.id)

@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from web.accounts import registration, throttles, verification
 from web.accounts.keys import InvalidKeyError
+from web.accounts.mails import TooManyMailsError
 from web.accounts.serializers import EmailSerializer, KeySerializer
 from web.clients import client_network
 
@@ -28,9 +29,7 @@ class Page(View):
         """Process the form, or answer 429 with Retry-After after too many requests."""
         throttle = self.throttle()
         if not throttle.allow_request(request, self):
-            response = show(request, "too_often", 429)
-            response.headers["Retry-After"] = str(int(throttle.wait()) + 1)
-            return response
+            return too_often(request, throttle.wait())
         return self.submit(request)
 
     def submit(self, request: HttpRequest) -> HttpResponse:
@@ -73,8 +72,18 @@ class ResendPage(Page):
         form = EmailSerializer(data={"email": request.POST.get("email", "")})
         if not form.is_valid():
             return show(request, "resend", 400, email=request.POST.get("email", ""), wrong=True)
-        registration.resend(form.validated_data["email"], client_network(request))
+        try:
+            registration.resend(form.validated_data["email"], client_network(request))
+        except TooManyMailsError as error:
+            return too_often(request, error.wait)
         return show(request, "resent")
+
+
+def too_often(request: HttpRequest, wait: float) -> HttpResponse:
+    """Answer 429, with the seconds after which another request is welcome."""
+    response = show(request, "too_often", 429)
+    response.headers["Retry-After"] = str(int(wait) + 1)
+    return response
 
 
 def show(request: HttpRequest, name: str, status: int = 200, **context: object) -> HttpResponse:

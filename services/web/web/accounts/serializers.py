@@ -9,7 +9,8 @@ from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
 from contracts.addresses import LONGEST, InvalidAddressError, canonical
-from web.accounts.models import User
+from web.accounts.models import Session, User
+from web.mail.models import Email
 from web.parsing import RequestSerializer
 
 LONGEST_PASSWORD = 256  # characters: hashing a megabyte would be an attack
@@ -81,10 +82,50 @@ class AcceptedSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class RegisteredSerializer(AcceptedSerializer):
+    """The same for a registration, with the id by which it can be watched."""
+
+    registration = serializers.UUIDField()
+
+
+class WayOfMailSerializer(serializers.Serializer[Any]):
+    """Where a mail is, in words for people."""
+
+    state = serializers.ChoiceField(Email.State.choices)
+    detail = serializers.CharField()
+    next_attempt_at = serializers.DateTimeField(allow_null=True)
+
+
+class RegistrationStateSerializer(serializers.Serializer[Any]):
+    """How far a registration is. ``mail`` is null once the address is verified."""
+
+    id = serializers.UUIDField()
+    verified = serializers.BooleanField()
+    mail = WayOfMailSerializer(allow_null=True)
+
+
 class KeySerializer(RequestSerializer):
     """The key of a verification mail."""
 
     key = serializers.CharField(max_length=200, write_only=True)
+
+
+class VerificationSerializer(RequestSerializer):
+    """The key of a verification mail, or its code together with the registration's id."""
+
+    key = serializers.CharField(max_length=200, write_only=True, required=False)
+    registration = serializers.UUIDField(write_only=True, required=False)
+    code = serializers.RegexField(
+        r"^[0-9]{6}\Z", write_only=True, required=False, help_text="Six digits."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Ask for one of the two."""
+        if set(attrs) in ({"key"}, {"registration", "code"}):
+            return attrs
+        raise serializers.ValidationError(
+            {"key": "Either the key is needed, or registration and code."}, code="required"
+        )
 
 
 class VerifiedSerializer(serializers.Serializer[Any]):
@@ -95,7 +136,7 @@ class VerifiedSerializer(serializers.Serializer[Any]):
 
 
 class TokensSerializer(serializers.Serializer[Any]):
-    """``access`` goes into ``Authorization: Bearer …``; ``refresh`` gets the next one."""
+    """``access`` goes into ``Authorization: Bearer …``; ``refresh`` gets the next two, once."""
 
     access = serializers.CharField()
     refresh = serializers.CharField()
@@ -107,10 +148,21 @@ class RefreshSerializer(RequestSerializer):
     refresh = serializers.CharField(max_length=2000)
 
 
-class AccessSerializer(serializers.Serializer[Any]):
-    """The next access token."""
+class SessionSerializer(serializers.ModelSerializer[Session]):
+    """A session: what one sign-in has opened."""
 
-    access = serializers.CharField()
+    current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
+    agent = serializers.CharField(help_text="As the client called itself when it signed in.")
+    network = serializers.CharField(help_text="From which it was used last.")
+
+    class Meta:
+        model = Session
+        fields = ["id", "current", "created_at", "used_at", "expires_at", "network", "agent"]
+        read_only_fields = fields
+
+    def get_current(self, session: Session) -> bool:
+        """Whether the request that asks belongs to this session."""
+        return bool(session.pk == self.context.get("session"))
 
 
 class UserSerializer(serializers.ModelSerializer[User]):

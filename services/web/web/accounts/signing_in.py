@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from rest_framework import exceptions, status
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from web.accounts import sessions
 from web.accounts.addresses import spelling
 from web.accounts.attempts import Attempt, TooManyFailuresError, account
 from web.accounts.models import User
@@ -44,4 +45,4 @@ def sign_in(request: HttpRequest, email: str, password: str) -> RefreshToken:
         raise WrongCredentials
     attempt.succeed()
     log.info("signed in", user=str(user.pk), network=network)
-    return RefreshToken.for_user(user)
+    return sessions.begin(user, network, request.headers.get("User-Agent", ""))

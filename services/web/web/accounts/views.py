@@ -1,26 +1,39 @@
 """The API of accounts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
+from uuid import UUID
 
 import structlog
 from allauth.account.models import EmailAddress
 from django.db.models import Exists, OuterRef, QuerySet
-from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import exceptions, generics, permissions, status
+from django.db.models.functions import Now
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import exceptions, generics, mixins, permissions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
-from rest_framework_simplejwt.serializers import TokenRefreshSerializer
-from rest_framework_simplejwt.tokens import AccessToken
+from rest_framework_simplejwt.tokens import RefreshToken, Token
 
-from web.accounts import registration, serializers, signing_in, throttles, verification
-from web.accounts.authentication import TokenAuthentication
+from web.accounts import (
+    mails,
+    registration,
+    serializers,
+    sessions,
+    signing_in,
+    throttles,
+    verification,
+)
+from web.accounts.codes import InvalidCodeError
 from web.accounts.keys import InvalidKeyError
-from web.accounts.models import User
+from web.accounts.models import Session, User
 from web.clients import client_network
 from web.openapi import problem
+from web.pagination import NewestFirst
 
 log = structlog.get_logger("web.security")
 ON_ITS_WAY = "A mail to this address is on its way; it says what to do next."
@@ -34,6 +47,17 @@ class InvalidKey(exceptions.APIException):
     default_code = "invalid_key"
     default_detail = (
         "This key is not valid, or no longer: POST /api/v1/users/verify/resend sends a new one."
+    )
+
+
+class InvalidCode(exceptions.APIException):
+    """The code of a verification mail is not valid."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_code"
+    default_detail = (
+        "This code is not valid, or no longer, or was tried too often: "
+        "POST /api/v1/users/verify/resend sends a new one."
     )
 
 
@@ -56,14 +80,38 @@ class RegistrationView(PublicView):
     @extend_schema(
         summary="Register",
         request=serializers.RegistrationSerializer,
-        responses={202: OpenApiResponse(serializers.AcceptedSerializer, "A mail is on its way.")},
+        responses={202: OpenApiResponse(serializers.RegisteredSerializer, "A mail is on its way.")},
     )
     def post(self, request: Request) -> Response:
-        """Register an address. The answer is the same whether or not it is known already."""
+        """Register an address. The answer is the same whether or not it is known already.
+
+        `registration` is for this client alone: GET /api/v1/registrations/{id} tells where the
+        mail is, and POST /api/v1/users/verify takes it together with the code from the mail.
+        """
         data = _validated(serializers.RegistrationSerializer(data=request.data))
-        network = client_network(request)
-        registration.register(data["email"], data["password"], network)
-        return Response({"email": data["email"], "detail": ON_ITS_WAY}, status.HTTP_202_ACCEPTED)
+        with _limited():
+            noted = registration.register(data["email"], data["password"], client_network(request))
+        answer = {"email": data["email"], "detail": ON_ITS_WAY, "registration": str(noted.pk)}
+        return Response(answer, status.HTTP_202_ACCEPTED)
+
+
+class RegistrationStateView(PublicView):
+    """Where a registration is, for whoever knows its id."""
+
+    throttle_classes = [throttles.VerificationThrottle]
+
+    @extend_schema(
+        summary="Show how far a registration is",
+        responses={200: serializers.RegistrationStateSerializer},
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        """Tell where the mail is, and whether the address is verified; for three days."""
+        if found := registration.find(pk):
+            mail = mails.way_of(found.mail) if found.mail else None
+            return Response({"id": str(pk), "verified": False, "mail": mail})
+        if registration.was_verified(pk):
+            return Response({"id": str(pk), "verified": True, "mail": None})
+        raise exceptions.NotFound
 
 
 class VerificationView(PublicView):
@@ -73,19 +121,28 @@ class VerificationView(PublicView):
 
     @extend_schema(
         summary="Verify an address",
-        request=serializers.KeySerializer,
+        request=serializers.VerificationSerializer,
         responses={
             200: serializers.VerifiedSerializer,
-            400: problem("`invalid_key`, or `invalid` if there is none."),
+            400: problem("`invalid_key`, `invalid_code`, or `invalid` if there is neither."),
         },
     )
     def post(self, request: Request) -> Response:
-        """Verify the address that the key was mailed to. A repetition changes nothing."""
-        key = _validated(serializers.KeySerializer(data=request.data))["key"]
+        """Verify the address that key or code was mailed to.
+
+        A repetition with the same key changes nothing. A code holds for an hour, five attempts and
+        one use.
+        """
+        data = _validated(serializers.VerificationSerializer(data=request.data))
         try:
-            user = verification.verify(key)
+            if "key" in data:
+                user = verification.verify(data["key"])
+            else:
+                user = verification.verify_by_code(data["registration"], data["code"])
         except InvalidKeyError as error:
             raise InvalidKey from error
+        except InvalidCodeError as error:
+            raise InvalidCode from error
         return Response({"email": user.email, "verified": True})
 
 
@@ -102,7 +159,8 @@ class ResendView(PublicView):
     def post(self, request: Request) -> Response:
         """Send a new link. The answer is the same for every address."""
         email = _validated(serializers.EmailSerializer(data=request.data))["email"]
-        registration.resend(email, client_network(request))
+        with _limited():
+            registration.resend(email, client_network(request))
         return Response({"email": email, "detail": RESENT}, status.HTTP_202_ACCEPTED)
 
 
@@ -123,30 +181,74 @@ class TokenView(PublicView):
         """Sign in with a verified address."""
         data = _validated(serializers.CredentialsSerializer(data=request.data))
         token = signing_in.sign_in(request._request, data["email"], data["password"])
-        return Response({"access": str(token.access_token), "refresh": str(token)})
+        return _tokens(token)
 
 
 class RefreshView(PublicView):
-    """A new access token for a refresh token."""
+    """New tokens for a refresh token."""
 
     throttle_classes = [throttles.SignInThrottle]
 
     @extend_schema(
-        summary="Get the next access token",
+        summary="Get the next tokens",
         request=serializers.RefreshSerializer,
-        responses={200: serializers.AccessSerializer, 401: problem("`token_not_valid`")},
+        responses={200: serializers.TokensSerializer, 401: problem("`token_not_valid`")},
     )
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for an access token."""
+        """Exchange a refresh token for an access token and the next refresh token.
+
+        Each refresh token can be exchanged once. If it is used again, more than 10 seconds later,
+        its session ends: somebody may have copied it.
+        """
         data = _validated(serializers.RefreshSerializer(data=request.data))
         try:
-            tokens = TokenRefreshSerializer().validate(data)
-            # Refuses a token that was issued before the password was changed.
-            TokenAuthentication().get_user(AccessToken(cast("Any", tokens["access"])))
-        except (TokenError, User.DoesNotExist) as error:
+            token = sessions.prolong(data["refresh"], client_network(request))
+        except (TokenError, exceptions.AuthenticationFailed) as error:
             log.warning("refresh refused", network=client_network(request))
             raise InvalidToken from error
-        return Response({"access": tokens["access"]})
+        return _tokens(token)
+
+
+class SignOutView(APIView):
+    """The end of the session."""
+
+    @extend_schema(summary="Sign out", request=None, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """End the session that this access token belongs to."""
+        sessions.end(_token(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="List your sessions, newest first"),
+    destroy=extend_schema(summary="End a session"),
+)
+class SessionViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GenericViewSet[Session]):
+    """Sessions of the user who asks."""
+
+    queryset = Session.objects.none()
+    serializer_class = serializers.SessionSerializer
+    pagination_class = NewestFirst
+    lookup_value_regex = "[0-9a-f-]{36}"
+
+    def get_queryset(self) -> QuerySet[Session]:
+        """The user's sessions that have not expired."""
+        owner = cast("User", self.request.user)
+        return Session.objects.filter(user_id=owner.pk, expires_at__gt=Now())
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """Tell the serializer which session is that of the request."""
+        return {**super().get_serializer_context(), "session": sessions.id_of(_token(self.request))}
+
+    @extend_schema(
+        summary="Sign out everywhere",
+        operation_id="auth_sessions_destroy_all",
+        responses={204: None},
+    )
+    def destroy_all(self, request: Request) -> Response:
+        """End all sessions, also that of this access token."""
+        sessions.end_all(cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 @extend_schema(summary="Show who you are")
@@ -165,6 +267,23 @@ class MeView(generics.RetrieveAPIView[User]):
     def get_object(self) -> User:
         """Return the user who asks."""
         return self.get_queryset().get(pk=cast("User", self.request.user).pk)
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Answer 429 if too many mails to an address were asked for."""
+    try:
+        yield
+    except mails.TooManyMailsError as error:
+        raise exceptions.Throttled(error.wait) from error
+
+
+def _token(request: Request) -> Token:
+    return cast("Token", request.auth)
+
+
+def _tokens(token: RefreshToken) -> Response:
+    return Response({"access": str(sessions.access(token)), "refresh": str(token)})
 
 
 def _validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:

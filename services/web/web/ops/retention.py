@@ -17,6 +17,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from web.accounts.models import RateUsage, Registration
+from web.accounts.models import Session as ApiSession
 from web.jobs.models import Job, JobBatch
 from web.mail.models import Email
 from web.mail.results import erase
@@ -62,14 +63,14 @@ def rules() -> Iterator[Rule]:
     A group, and the tasks in it, stay until the last of them has ended: a chord counts them.
     """
     handled = DeadLetter.objects.exclude(state=DeadLetter.State.WAITING)
-    ended = {"state__in": Task.FINAL}
-    yield Rule("jobs", Job.objects.filter(**ended), "created_at", settings.KEEP_JOBS)
+    final = {"state__in": Task.FINAL}
+    yield Rule("jobs", Job.objects.filter(**final), "created_at", settings.KEEP_JOBS)
     yield Rule("job batches", JobBatch.objects.all(), "created_at", settings.KEEP_JOBS)
     mails = Email.objects.filter(state__in=Email.FINAL)
     yield Rule("mails", mails, "created_at", settings.KEEP_MAILS)
     yield Rule("dead letters", handled, "created_at", settings.KEEP_DEAD_LETTERS)
-    unfinished = Task.objects.exclude(**ended)
-    tasks = Task.objects.filter(~Exists(unfinished.filter(group_id=OuterRef("group_id"))), **ended)
+    unfinished = Task.objects.exclude(**final)
+    tasks = Task.objects.filter(~Exists(unfinished.filter(group_id=OuterRef("group_id"))), **final)
     yield Rule("tasks", tasks, "created_at", settings.KEEP_TASKS)
     groups = TaskGroup.objects.filter(~Exists(unfinished.filter(group_id=OuterRef("pk"))))
     yield Rule("groups of tasks", groups, "created_at", settings.KEEP_TASKS)
@@ -77,6 +78,8 @@ def rules() -> Iterator[Rule]:
     yield Rule("actions in the admin", actions, "action_time", settings.KEEP_AUDIT)
     sessions = Session.objects.filter(expire_date__lt=Now())
     yield Rule("sessions", sessions, "expire_date")
+    ended = ApiSession.objects.filter(expires_at__lt=Now())
+    yield Rule("sessions of the API", ended, "expires_at")
     keys = Registration.objects.filter(created_at__lte=Now() - Registration.VALID_FOR)
     yield Rule("registrations", keys, "created_at")
     yield Rule("rates", RateUsage.objects.filter(ends_at__lt=Now()), "ends_at")

@@ -14,6 +14,7 @@ MEANINGS = {
     "idempotency_key_reused": "The Idempotency-Key came with another request before.",
     "internal_error": "Our fault. Please tell us the request_id.",
     "invalid": "Something in the request is not right; `errors` names each field and rule.",
+    "invalid_code": "The code of a verification mail is wrong, too old, or was tried too often.",
     "invalid_key": "The key of a verification mail is wrong, or has expired.",
     "job_is_final": "The job has already ended, so that nothing is left to cancel.",
     "length_required": "The body came in chunks; send it with a Content-Length.",
@@ -24,6 +25,8 @@ MEANINGS = {
     "parse_error": "The body is not JSON.",
     "permission_denied": "The token is right, but does not allow this.",
     "throttled": "Too many requests; Retry-After says when the next is welcome.",
+    "session_ended": "The session was ended, by its owner or because its refresh token came twice. "
+    "POST /api/v1/auth/token begins another.",
     "token_not_valid": "The token has expired or was not made here. POST "
     "/api/v1/auth/token/refresh makes another of a refresh token, POST /api/v1/auth/token of an "
     "address and a password.",

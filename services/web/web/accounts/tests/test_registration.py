@@ -1,6 +1,7 @@
 """Registering, and what it tells to whom."""
 
 import threading
+import uuid
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -41,13 +42,14 @@ def resend(email: str) -> Any:
 def test_registration_mail_and_message_are_stored_together() -> None:
     answer = register()
     assert answer.status_code == 202
+    noted = Registration.objects.get()
     assert answer.json() == {
         "email": "ada@example.org",
         "detail": "A mail to this address is on its way; it says what to do next.",
+        "registration": str(noted.pk),
     }
     assert not answer.cookies
     assert "Cookie" not in answer.get("Vary", "")
-    noted = Registration.objects.get()
     assert check_password(PASSWORD, noted.password)
     assert not User.objects.exists()
     email = Email.objects.get(user=None, recipient="ada@example.org", state="queued")
@@ -64,6 +66,7 @@ def test_the_mail_gets_what_its_template_needs() -> None:
     assert email.context == {
         "verification_url": f"{settings.PUBLIC_URL}/verify?{urlencode({'key': key})}",
         "verification_key": key,
+        "verification_code": email.context["verification_code"],
         "expires_in_days": "3",
     }
 
@@ -85,8 +88,11 @@ def test_the_answer_is_the_same_for_every_address() -> None:
     make_user("grace@example.org")
     known = register(email="Grace@example.org")
     assert new.status_code == waiting.status_code == known.status_code == 202
-    assert new.json() == waiting.json()
-    assert known.json() == new.json() | {"email": "grace@example.org"}
+    answers = [answer.json() | {"registration": ""} for answer in (new, waiting, known)]
+    assert answers[0] == answers[1] == answers[2] | {"email": "ada@example.org"}
+    ids = {answer.json()["registration"] for answer in (new, waiting, known)}
+    assert len({uuid.UUID(each).version for each in ids}) == 1
+    assert len(ids) == 3
     assert new.headers.keys() == waiting.headers.keys() == known.headers.keys()
 
 
@@ -106,8 +112,8 @@ def test_the_same_is_done_for_every_address() -> None:
 @pytest.mark.parametrize("act", [register, lambda **_: resend("ada@example.org")])
 def test_the_owner_of_an_account_is_told_now_and_then_and_nothing_changes(act: Any) -> None:
     make_user()
-    for _ in range(5):
-        act(password="another password of mine")
+    statuses = [act(password="another password of mine").status_code for _ in range(5)]
+    assert statuses == [202, 202, 429, 429, 429]
     assert [email.template for email in Email.objects.all()] == ["account_exists"] * 2
     assert User.objects.get().check_password(PASSWORD)
 
@@ -144,9 +150,12 @@ def test_registrations_whose_keys_have_run_out_are_cleared_away() -> None:
     "spelling", ["ADA@EXAMPLE.org", "\uff41da@example.org", "ada@\uff45xample.org"]
 )
 def test_every_spelling_of_an_address_is_counted_together(spelling: str) -> None:
-    for _ in range(3):
-        register()
+    register()
     assert register(email=spelling).json()["email"] == "ada@example.org"
+    refused = register()
+    assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+    assert 0 < int(refused["Retry-After"]) <= 61
+    assert register(email=spelling).status_code == 429
     assert Email.objects.count() == 2
 
 
@@ -206,11 +215,12 @@ def test_registering_takes_few_queries(
 def test_simultaneous_registrations_get_a_key_each() -> None:
     barrier = threading.Barrier(4)
     failures: list[Exception] = []
+    statuses: list[int] = []
 
     def run() -> None:
         try:
             barrier.wait(30)
-            assert register().status_code == 202
+            statuses.append(register().status_code)
         except Exception as error:  # noqa: BLE001 -- shown by the assertion below
             failures.append(error)
         finally:
@@ -222,4 +232,5 @@ def test_simultaneous_registrations_get_a_key_each() -> None:
     for thread in threads:
         thread.join(60)
     assert not failures
+    assert sorted(statuses) == [202, 202, 429, 429]
     assert Registration.objects.count() == len(set(mailed_keys())) == 2

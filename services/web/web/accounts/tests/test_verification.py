@@ -89,10 +89,11 @@ def test_the_key_makes_the_account_and_queues_the_welcome_mail() -> None:
 )
 def test_all_spellings_of_an_address_are_one_account(stored: str, spellings: list[str]) -> None:
     for spelling in [*spellings, stored]:
+        forget_mail_limits()
         answer = APIClient().post(f"{API}/users", {"email": spelling, "password": PASSWORD})
         assert (answer.status_code, answer.json()["email"]) == (202, stored)
     first, *others = mailed_keys(stored)
-    assert Email.objects.count() == 2
+    assert Email.objects.count() == len(spellings) + 1
     assert verify(first).json() == {"email": stored, "verified": True}
     for key in others:
         verify(key)

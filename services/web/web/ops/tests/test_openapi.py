@@ -14,10 +14,10 @@ from django.core.management import call_command
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from openapi_spec_validator import validate
-from rest_framework_simplejwt.tokens import AccessToken
 
 from local.settings import Settings
 from web.accounts.models import User
+from web.accounts.tests.factories import access_token
 from web.jobs.tests.factories import make_computation, make_job
 from web.messaging.tests.factories import dead_message, save
 from web.ops import documentation
@@ -73,6 +73,7 @@ def test_only_accounts_are_open_to_everybody(schema: dict[str, Any]) -> None:
     is_open = {name for name, operation in operations(schema) if operation["security"] == [{}]}
     assert is_open == {
         "POST /api/v1/users",
+        "GET /api/v1/registrations/{id}",
         "POST /api/v1/users/verify",
         "POST /api/v1/users/verify/resend",
         "POST /api/v1/auth/token",
@@ -147,7 +148,7 @@ def test_every_answer_to_any_input_is_one_that_is_described(
     installation: Settings, tmp_path: Path
 ) -> None:
     ada = User.objects.create_superuser(email="ada@example.org")
-    token = AccessToken.for_user(ada)
+    token = access_token(ada)
     make_computation()
     job = make_job(ada, state="succeeded")
     given = {"jobs": job.pk, "dead-letters": save(dead_message(job.pk)).pk}

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rest_framework_simplejwt.tokens import AccessToken
 
 from local.environment import process_environment
 from local.ports import free_ports
@@ -23,6 +22,7 @@ from local.servers import packages
 from local.servers.database import Database
 from local.settings import Settings
 from tests.support.program import Program
+from web.accounts.tests.factories import access_token
 from web.jobs.tests.factories import make_computation, make_job, make_user
 from web.ops.tests.server import (
     FOLDER,
@@ -97,7 +97,7 @@ def test_the_largest_jobs_many_at_a_time_leave_room_in_the_container(
     url = url_of_test_database(installation)
     ada = make_user()
     make_computation("echo", arguments_schema={"type": "object"}, result_schema={})
-    headers = {"Authorization": f"Bearer {AccessToken.for_user(ada)}"}
+    headers = {"Authorization": f"Bearer {access_token(ada)}"}
     largest = ["x" * 62] * 3_900  # a little less than 256 KiB
     jobs = [make_job(ada, state="succeeded", result=largest) for _ in range(50)]
     body = {"computation": "echo", "arguments": {"values": largest}}
