@@ -50,11 +50,12 @@ def ledger_url(database: Database) -> Iterator[str]:
 
 @pytest.fixture
 def start_post(ledger_url: str, server: ScriptedServer) -> Iterator[StartPost]:
-    """Start what a worker process has; with other settings of the ledger if given."""
+    """Start what a worker process has; with more servers and other settings if given."""
     started: list[Post] = []
 
-    def start(**options: Any) -> Post:
-        started.append(Post(ledger_url, server.port, **options))
+    def start(*others: ScriptedServer, **options: Any) -> Post:
+        ports = [each.port for each in (server, *others)]
+        started.append(Post(ledger_url, *ports, **options))
         return started[-1]
 
     yield start

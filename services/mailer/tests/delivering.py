@@ -14,6 +14,7 @@ from mailer.config import SmtpServer
 from mailer.connections import Connections
 from mailer.delivery import deliver
 from mailer.ledger import Ledger
+from mailer.servers import Servers
 from mailer.smtp import converse
 
 MAIL_FROM = "Warren <noreply@example.org>"
@@ -48,7 +49,7 @@ def message_ids(*ids: str) -> list[str]:
     return [f"<{email_id}@example.org>" for email_id in ids]
 
 
-def say_hello(connections: Connections) -> str:
+def say_hello(connections: Connections | Servers) -> str:
     """Send a mail that was composed before; returns the server's answer."""
     with connections.borrow() as session:
         return converse(session, HELLO)
@@ -57,9 +58,9 @@ def say_hello(connections: Connections) -> str:
 class Post:
     """What one worker process has: a ledger and connections of its own."""
 
-    def __init__(self, ledger_url: str, port: int, *, timeout: float = 20, **options: Any) -> None:
+    def __init__(self, ledger_url: str, *ports: int, timeout: float = 20, **options: Any) -> None:
         self.ledger = Ledger(ledger_url, threads=4, **options)
-        self.connections = Connections(SmtpServer("127.0.0.1", port), timeout=timeout)
+        self.servers = Servers([SmtpServer("127.0.0.1", port) for port in ports], timeout=timeout)
 
     def deliver(self, mail: SendEmail = MAIL, accepted_at: datetime | None = None) -> MailReceipt:
         return deliver(
@@ -67,11 +68,11 @@ class Post:
             accepted_at=accepted_at,
             mail_from=parse_mailbox(MAIL_FROM),
             ledger=self.ledger,
-            connections=self.connections,
+            servers=self.servers,
         )
 
     def close(self) -> None:
-        self.connections.close()
+        self.servers.close()
         self.ledger.close()
 
 

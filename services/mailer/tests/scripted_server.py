@@ -44,7 +44,7 @@ class ScriptedServer:
         self.seen: list[str] = []
         self.sessions: list[_ScriptedSession] = []
         self.released = threading.Event()
-        self.port = _free_port()
+        self.port = free_port()
         self._controller = _ScriptedController(self, port=self.port, **options)
 
     def start(self) -> None:
@@ -164,7 +164,7 @@ class _ScriptedController(Controller):
         self._scripted.seen.clear()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

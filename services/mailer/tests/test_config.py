@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.errors import SettingsError
-from mailer.config import MailerSettings, Security, SmtpServer
+from mailer.config import MailerSettings, Security, SmtpServer, parse_servers
 from runtime.environment import Environment
 
 COMPLETE = {
@@ -38,6 +38,12 @@ def test_every_setting_that_is_missing_is_named_with_an_example() -> None:
         ("SMTP_URL", "smtp://warren:planted/pass@mail.example.org", "percent-encoded"),
         ("SMTP_URL", "smtp://warren:plantedé@mail.example.org", "must be ASCII"),
         ("SMTP_URL", "smtp://mail.example.org:99999", "port must be a number"),
+        (
+            "SMTP_URL",
+            "smtp://b.example.org smtps://a:plan ted@c.example.org",
+            "number 2 is not right",
+        ),
+        ("SMTP_URL", "smtp://b.example.org,smtp://planted.example.org", "by spaces"),
         ("MAIL_FROM", "planted", "must be one e-mail address"),
         ("SMTP_TIMEOUT", "0", "greater than 0"),
         ("SMTP_EHLO_NAME", "planted name", "must be a host's name"),
@@ -72,6 +78,16 @@ def test_a_server_is_read_from_its_url(url: str, server: SmtpServer) -> None:
     assert SmtpServer.parse(url) == server
 
 
+def test_servers_are_read_in_their_order_with_spaces_and_line_breaks_between_them() -> None:
+    assert parse_servers(
+        "smtp://a:p%20%2C@one.example.org  smtps://two.example.org\nsmtp://[::1]"
+    ) == (
+        SmtpServer("one.example.org", 25, user="a", password="p ,"),
+        SmtpServer("two.example.org", 465, Security.TLS),
+        SmtpServer("::1", 25),
+    )
+
+
 def test_no_secret_is_shown_with_the_settings() -> None:
     settings = MailerSettings.read(Environment(COMPLETE))
     assert "planted" not in repr(settings)
@@ -87,13 +103,14 @@ def test_no_secret_is_shown_with_the_settings() -> None:
     ],
 )
 def test_the_mailer_introduces_itself_with_its_domain(more: dict[str, str], name: str) -> None:
-    assert MailerSettings.read(Environment(COMPLETE | more)).smtp.ehlo_name == name
+    assert MailerSettings.read(Environment(COMPLETE | more)).smtp_servers[0].ehlo_name == name
 
 
 @pytest.mark.parametrize(
     ("server", "works"),
     [("smtp://{}mail.warren.test", False), ("smtps://{}mail.warren.test", True),
-     ("smtp://{}127.0.0.1", True)],
+     ("smtp://{}127.0.0.1", True),
+     ("smtps://{0}mail.warren.test smtp://{0}mail.warren.test", False)],
 )  # fmt: skip
 def test_in_production_no_password_goes_over_a_line_in_clear(server: str, works: bool) -> None:
     variables = {name: value.replace("planted", "p4k2") for name, value in COMPLETE.items()} | {
@@ -101,7 +118,7 @@ def test_in_production_no_password_goes_over_a_line_in_clear(server: str, works:
         "SMTP_URL": server.format("warren:p4k2@"),
     }
     if works:
-        assert MailerSettings.read(Environment(variables)).smtp.password
+        assert MailerSettings.read(Environment(variables)).smtp_servers[0].password
         return
     with pytest.raises(SettingsError, match="would send its password in clear"):
         MailerSettings.read(Environment(variables))

@@ -103,6 +103,21 @@ def test_a_mail_of_unknown_outcome_is_sent_again_in_doubt_with_the_same_message_
     assert server.message_ids() == message_ids("e-1", "e-1")
 
 
+def test_a_mail_that_one_server_may_have_is_not_given_to_the_next_in_the_same_run(
+    start_post: StartPost, server: ScriptedServer, smtp_server: StartServer, look: Look
+) -> None:
+    another = smtp_server()
+    post = start_post(another)
+    server.script["END"] = [DROP]
+    with pytest.raises(OutcomeUnknownError):
+        post.deliver()
+    assert another.seen == []
+    assert look.rows() == [("e-1", "sending", 1)]
+    server.script["GREETING"] = ["421 closed for repairs"]
+    assert post.deliver().uncertain
+    assert another.message_ids() == message_ids("e-1")
+
+
 def test_a_refusal_does_not_take_an_earlier_doubt_away(
     post: Post, server: ScriptedServer, look: Look
 ) -> None:

@@ -2,7 +2,7 @@
 
 from .conftest import StartServer, StartWorker
 from .delivering import MAIL
-from .scripted_server import HANG
+from .scripted_server import HANG, free_port
 from .web import Web
 
 
@@ -35,3 +35,14 @@ def test_a_mail_server_that_is_silent_holds_up_no_report(
     start_worker(server)
     web.until(lambda: web.reports)
     assert web.reports[0].checks["smtp"] == "it has not answered yet"
+
+
+def test_one_of_two_mail_servers_is_enough_for_a_good_report(
+    web: Web, smtp_server: StartServer, start_worker: StartWorker
+) -> None:
+    server = smtp_server()
+    both = f"smtp://127.0.0.1:{free_port()} smtp://127.0.0.1:{server.port}"
+    worker = start_worker(server, SMTP_URL=both)
+    web.until(lambda: web.reports)
+    assert web.reports[0].checks["smtp"] == ""
+    worker.await_log("mail server not available")

@@ -6,22 +6,22 @@ from typing import Any
 from celery import signals
 
 from mailer.config import read_or_exit
-from mailer.connections import Connections
 from mailer.ledger import Ledger
 from mailer.pruning import Pruning
+from mailer.servers import Servers
 from worker.app import create_app
 
-CHECK_TIMEOUT = 5.0  # seconds to wait for any one answer of the mail server when it is checked
+CHECK_TIMEOUT = 5.0  # seconds to wait for any one answer of a mail server when it is checked
 
 settings = read_or_exit()
 ledger = Ledger(settings.ledger_url, threads=settings.worker.concurrency, days=settings.ledger_days)
 pruning = Pruning(ledger)
-connections = Connections(settings.smtp, timeout=settings.smtp_timeout)
+servers = Servers(settings.smtp_servers, timeout=settings.smtp_timeout)
 app = create_app(
     "mailer",
     settings.worker,
     pool="threads",
-    checks={"smtp": Connections(settings.smtp, timeout=CHECK_TIMEOUT).problem},
+    checks={"smtp": Servers(settings.smtp_servers, timeout=CHECK_TIMEOUT).problem},
     include=["mailer.tasks"],
 )
 
@@ -36,5 +36,5 @@ def _begin(**_: Any) -> None:
 @signals.worker_shutdown.connect
 def _close(**_: Any) -> None:
     pruning.stop()
-    connections.close()
+    servers.close()
     ledger.close()

@@ -2,9 +2,11 @@
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from email.headerregistry import Address
 from enum import StrEnum
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from contracts.errors import SettingsError
@@ -48,7 +50,7 @@ def _days(text: str) -> int:
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """The server that takes the mails, from ``SMTP_URL``; no user means no sign-in.
+    """A server that takes mails, from ``SMTP_URL``; no user means no sign-in.
 
     ``ehlo_name`` is the name with which the mailer introduces itself there.
     """
@@ -66,6 +68,8 @@ class SmtpServer:
         parts = urlsplit(url)
         if parts.scheme not in list(Security) or not parts.hostname:
             raise ValueError(f"it must be a URL that starts with {':// or '.join(Security)}://")
+        if "," in parts.hostname:
+            raise ValueError("several servers are separated by spaces")
         port = port_of(url)
         security = Security(parts.scheme)
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
@@ -86,6 +90,29 @@ def parse_in_production(url: str) -> SmtpServer:
     return server
 
 
+def parse_servers(
+    text: str, parse: Callable[[str], SmtpServer] = SmtpServer.parse
+) -> tuple[SmtpServer, ...]:
+    """Take URLs apart, which spaces or line breaks separate.
+
+    Neither is part of a URL (RFC 3986, 2): in a password they are percent-encoded. Raises
+    ValueError, which tells the URL's place and repeats no part of it.
+    """
+    urls = text.split()
+    if len(urls) < 2:
+        return (parse(text),)
+    servers = []
+    for place, url in enumerate(urls, 1):
+        try:
+            servers.append(parse(url))
+        except ValueError as error:
+            raise ValueError(
+                f"of its {len(urls)} URLs, number {place} is not right: {error} (spaces separate "
+                "URLs, and are %20 in a password)"
+            ) from None
+    return tuple(servers)
+
+
 @dataclass(frozen=True)
 class MailerSettings:
     """All settings that the mailer reads from its environment. Times are seconds."""
@@ -94,7 +121,7 @@ class MailerSettings:
     ledger_url: str = field(repr=False)
     ledger_wait: float
     ledger_days: int
-    smtp: SmtpServer
+    smtp_servers: tuple[SmtpServer, ...]
     smtp_timeout: float
     mail_from: Address
 
@@ -108,13 +135,15 @@ class MailerSettings:
             placeholder=parse_address("noreply@example.org"),
             meaning="the sender of every mail",
         )
-        smtp = env.parsed(
+        parse = parse_in_production if env.stage == PRODUCTION else SmtpServer.parse
+        nowhere: tuple[SmtpServer, ...] = ()
+        servers = env.parsed(
             "SMTP_URL",
-            parse_in_production if env.stage == PRODUCTION else SmtpServer.parse,
+            partial(parse_servers, parse=parse),
             example="smtp+starttls://user:password@mail.example.org:587",
-            placeholder=SmtpServer("", 0),
+            placeholder=nowhere,
             meaning="the mail server (`smtp://`, `smtp+starttls://` or `smtps://`), with user and "
-            "password if it wants them",
+            "password if it wants them. Several are separated by spaces, and asked in this order",
         )
         # Servers refuse a client without a host's name. smtplib would fall back to [127.0.0.1].
         ehlo_name = env.parsed(
@@ -148,7 +177,7 @@ class MailerSettings:
                 meaning="days for which a mail is remembered, so that it is not sent twice; older "
                 f"requests are refused. At least {LEDGER_AT_LEAST}, or 0 for ever",
             ),
-            smtp=replace(smtp, ehlo_name=ehlo_name),
+            smtp_servers=tuple(replace(server, ehlo_name=ehlo_name) for server in servers),
             smtp_timeout=env.seconds(
                 "SMTP_TIMEOUT",
                 default=30.0,

@@ -1,4 +1,4 @@
-"""Connections to the SMTP server, kept open between mails."""
+"""Connections to one SMTP server, kept open between mails."""
 
 import smtplib
 import ssl

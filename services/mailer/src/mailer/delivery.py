@@ -9,8 +9,8 @@ from contracts.errors import PermanentError, TransientError
 from contracts.events import MailReceipt
 from contracts.tasks import SendEmail
 from mailer.composing import compose
-from mailer.connections import Connections
 from mailer.ledger import Ledger
+from mailer.servers import Servers
 from mailer.smtp import OutcomeUnknownError, converse
 
 log = structlog.get_logger("mailer.delivery")
@@ -22,7 +22,7 @@ def deliver(
     accepted_at: datetime | None,
     mail_from: Address,
     ledger: Ledger,
-    connections: Connections,
+    servers: Servers,
 ) -> MailReceipt:
     """Send a mail once, however often it is asked for. ``accepted_at`` is the time of the request.
 
@@ -39,7 +39,7 @@ def deliver(
             log.info("mail was sent before", email_id=mail.email_id)
             return claim.receipt
         try:
-            with connections.borrow() as session:
+            with servers.borrow() as session:
                 answer = converse(session, outgoing)
         except OutcomeUnknownError:
             raise  # the claim stays, so that the next run marks the mail as uncertain

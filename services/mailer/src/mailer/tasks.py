@@ -2,7 +2,7 @@
 
 from contracts.events import MailReceipt
 from contracts.tasks import SEND_EMAIL, SendEmail
-from mailer.app import app, connections, ledger, settings
+from mailer.app import app, ledger, servers, settings
 from mailer.delivery import deliver
 from worker.task import ContractTask
 
@@ -15,5 +15,5 @@ def send_email(mail: SendEmail) -> MailReceipt:
         accepted_at=send_email.accepted_at,
         mail_from=settings.mail_from,
         ledger=ledger,
-        connections=connections,
+        servers=servers,
     )
