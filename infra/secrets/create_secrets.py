@@ -28,7 +28,8 @@ PASSWORDS = (
 # Files that an operator replaces, with their contents until then.
 GIVEN = {
     "smtp_url": "smtp://mailpit:1025",  # refused outside development
-    "tls_certificate": "none\n",  # Swarm takes no empty secret
+    "dkim_key": "none\n",  # Swarm takes no empty secret
+    "tls_certificate": "none\n",
     "tls_key": "none\n",
 }
 

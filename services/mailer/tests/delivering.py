@@ -49,10 +49,10 @@ def message_ids(*ids: str) -> list[str]:
     return [f"<{email_id}@example.org>" for email_id in ids]
 
 
-def say_hello(connections: Connections | Servers) -> str:
+def say_hello(connections: Connections | Servers, mail: OutgoingMail = HELLO) -> str:
     """Send a mail that was composed before; returns the server's answer."""
     with connections.borrow() as session:
-        return converse(session, HELLO)
+        return converse(session, mail)
 
 
 class Post:

@@ -41,6 +41,7 @@ class ScriptedServer:
     def __init__(self, script: dict[str, list[Action | None]], **options: Any) -> None:
         self.script: dict[str, list[Action | None]] = defaultdict(list, script)
         self.mails: list[EmailMessage] = []
+        self.contents: list[bytes] = []  # the same, byte for byte
         self.seen: list[str] = []
         self.sessions: list[_ScriptedSession] = []
         self.released = threading.Event()
@@ -71,6 +72,7 @@ class ScriptedServer:
         assert isinstance(envelope.content, bytes)
         action = self.next_action("END")
         if not isinstance(action, str) or action.startswith("2"):
+            self.contents.append(envelope.content)
             self.mails.append(email.message_from_bytes(envelope.content, policy=SMTP_POLICY))
         await server.misbehave(action)
         return action if isinstance(action, str) else f"250 2.0.0 Ok: queued as {len(self.mails)}"

@@ -1,5 +1,7 @@
 """What the mailer reads from its environment, and what it refuses."""
 
+from pathlib import Path
+
 import pytest
 
 from contracts.errors import SettingsError
@@ -12,6 +14,8 @@ COMPLETE = {
     "SMTP_URL": "smtp+starttls://warren:planted@mail.example.org",
     "MAIL_FROM": "Warren <noreply@example.org>",
 }
+BEGIN, END = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+ED25519_KEY = f"{BEGIN}\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n{END}"
 
 
 def test_four_settings_are_enough() -> None:
@@ -44,6 +48,11 @@ def test_every_setting_that_is_missing_is_named_with_an_example() -> None:
             "number 2 is not right",
         ),
         ("SMTP_URL", "smtp://b.example.org,smtp://planted.example.org", "by spaces"),
+        ("DKIM_KEY", "planted", "must be one private key in PEM"),
+        ("DKIM_KEY", f"{BEGIN}\nplanted+\n{END}", "must be a key of RSA or Ed25519"),
+        ("DKIM_KEY", f"{BEGIN}\nplanted\n{END}", "base64 is not complete"),
+        ("DKIM_SELECTOR", "planted selector", "must be a name in the DNS"),
+        ("DKIM_DOMAIN", "-planted.example.org", "must be a name in the DNS"),
         ("MAIL_FROM", "planted", "must be one e-mail address"),
         ("SMTP_TIMEOUT", "0", "greater than 0"),
         ("SMTP_EHLO_NAME", "planted name", "must be a host's name"),
@@ -122,3 +131,35 @@ def test_in_production_no_password_goes_over_a_line_in_clear(server: str, works:
         return
     with pytest.raises(SettingsError, match="would send its password in clear"):
         MailerSettings.read(Environment(variables))
+
+
+def test_mails_are_signed_if_there_are_a_key_and_a_selector(tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text(ED25519_KEY + "\n")
+    given = COMPLETE | {"DKIM_KEY_FILE": str(file), "DKIM_SELECTOR": "warren"}
+    signer = MailerSettings.read(Environment(given)).signer
+    assert signer is not None
+    assert (signer.selector, signer.domain) == ("warren", "example.org")
+    assert ED25519_KEY.splitlines()[1][-20:] not in repr(signer)
+    assert signer.key.secret.decode() not in repr(signer)
+    signer = MailerSettings.read(Environment(given | {"DKIM_DOMAIN": "example.net"})).signer
+    assert signer is not None
+    assert signer.domain == "example.net"
+
+
+@pytest.mark.parametrize("given", [{}, {"DKIM_KEY": "none", "DKIM_SELECTOR": ""}])
+def test_mails_are_not_signed_without_a_key(given: dict[str, str]) -> None:
+    assert MailerSettings.read(Environment(COMPLETE | given)).signer is None
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"DKIM_KEY": ED25519_KEY}, "DKIM_SELECTOR"),
+        ({"DKIM_SELECTOR": "warren"}, "DKIM_KEY"),
+        ({"DKIM_SELECTOR": "warren", "DKIM_KEY": "none"}, "DKIM_KEY"),
+    ],
+)
+def test_a_part_of_the_settings_of_dkim_is_refused(given: dict[str, str], missing: str) -> None:
+    with pytest.raises(SettingsError, match=f"{missing} is missing, which"):
+        MailerSettings.read(Environment(COMPLETE | given))

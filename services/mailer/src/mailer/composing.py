@@ -12,6 +12,7 @@ from contracts.errors import MalformedMessageError, PermanentError
 from contracts.tasks import SendEmail
 from mailer.addresses import needs_smtputf8, parse_address
 from mailer.rendering import Rendered, render
+from mailer.signing import Signer
 
 SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_LINE = 998  # RFC 5322, 2.1.1
@@ -29,8 +30,8 @@ class OutgoingMail:
     smtputf8: bool
 
 
-def compose(mail: SendEmail, mail_from: Address) -> OutgoingMail:
-    """Render a mail and put it into its envelope.
+def compose(mail: SendEmail, mail_from: Address, signer: Signer | None = None) -> OutgoingMail:
+    """Render a mail, sign it if there is a signer, and put it into its envelope.
 
     The Message-ID is made from the mail's id and the sender's domain. A mail that is sent twice has
     the same one, so a mailbox may show it only once.
@@ -47,11 +48,12 @@ def compose(mail: SendEmail, mail_from: Address) -> OutgoingMail:
     message["Message-ID"] = message_id
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: auto-responders do not reply
     smtputf8 = needs_smtputf8(mail_from, recipient)
+    content = message.as_bytes(policy=ASCII_ONLY.clone(utf8=smtputf8))
     return OutgoingMail(
         message_id=message_id,
         sender=mail_from.addr_spec,
         recipient=recipient.addr_spec,
-        content=message.as_bytes(policy=ASCII_ONLY.clone(utf8=smtputf8)),
+        content=signer.sign(content) if signer else content,
         smtputf8=smtputf8,
     )
 

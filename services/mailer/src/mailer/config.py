@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from contracts.errors import SettingsError
 from mailer.addresses import parse_address, parse_mailbox
+from mailer.signing import Key, Signer, parse_name
 from runtime.environment import PRODUCTION, Environment, port_of
 from worker.app import WorkerSettings
 
@@ -113,6 +114,48 @@ def parse_servers(
     return tuple(servers)
 
 
+def read_signer(env: Environment, domain: str) -> Signer | None:
+    """Read the settings of DKIM, by default for ``domain``; None if no mail is to be signed.
+
+    Raises SettingsError if only a part of them is given, or anything read before is wrong.
+    """
+    selector = env.parsed(
+        "DKIM_SELECTOR",
+        parse_name,
+        example="warren",
+        placeholder="",
+        default="",
+        meaning="mails are signed by DKIM; their key is in the DNS at "
+        "`<DKIM_SELECTOR>._domainkey.<DKIM_DOMAIN>`",
+    )
+    unsigned: tuple[Key, ...] = ()
+    key = env.parsed(
+        "DKIM_KEY",
+        lambda text: () if text == "none" else (Key.parse(text),),
+        example="-----BEGIN PRIVATE KEY-----…",
+        placeholder=unsigned,
+        default=unsigned,
+        default_means="none",
+        meaning="the private key for that, RSA or Ed25519, in PEM",
+    )
+    domain = env.parsed(
+        "DKIM_DOMAIN",
+        parse_name,
+        example="example.org",
+        placeholder=domain,
+        default=domain,
+        default_means="the domain of `MAIL_FROM`",
+        meaning="the domain that signs",
+    )
+    env.check()
+    if bool(selector) != bool(key):
+        missing, given = (
+            ("DKIM_KEY", "DKIM_SELECTOR") if selector else ("DKIM_SELECTOR", "DKIM_KEY")
+        )
+        raise SettingsError(f"{missing} is missing, which {given} needs")
+    return Signer(selector, domain, *key) if key else None
+
+
 @dataclass(frozen=True)
 class MailerSettings:
     """All settings that the mailer reads from its environment. Times are seconds."""
@@ -124,6 +167,7 @@ class MailerSettings:
     smtp_servers: tuple[SmtpServer, ...]
     smtp_timeout: float
     mail_from: Address
+    signer: Signer | None
 
     @classmethod
     def read(cls, env: Environment) -> "MailerSettings":
@@ -155,7 +199,7 @@ class MailerSettings:
             default_means="the domain of `MAIL_FROM`",
             meaning="the name with which the mailer introduces itself to the server",
         )
-        settings = cls(
+        return cls(
             worker=WorkerSettings.read(env, concurrency=THREADS),
             ledger_url=env.url(
                 "LEDGER_URL",
@@ -185,9 +229,8 @@ class MailerSettings:
                 "a mail is cut after four times as long",
             ),
             mail_from=mail_from,
+            signer=read_signer(env, mail_from.domain),  # last, for it checks all
         )
-        env.check()
-        return settings
 
 
 def read_or_exit() -> MailerSettings:

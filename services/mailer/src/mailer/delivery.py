@@ -11,6 +11,7 @@ from contracts.tasks import SendEmail
 from mailer.composing import compose
 from mailer.ledger import Ledger
 from mailer.servers import Servers
+from mailer.signing import Signer
 from mailer.smtp import OutcomeUnknownError, converse
 
 log = structlog.get_logger("mailer.delivery")
@@ -23,6 +24,7 @@ def deliver(
     mail_from: Address,
     ledger: Ledger,
     servers: Servers,
+    signer: Signer | None = None,
 ) -> MailReceipt:
     """Send a mail once, however often it is asked for. ``accepted_at`` is the time of the request.
 
@@ -33,7 +35,7 @@ def deliver(
         PermanentError: the recipient's address is not valid, the server refused this mail for good,
             or the request is too old.
     """
-    outgoing = compose(mail, mail_from)
+    outgoing = compose(mail, mail_from, signer)
     with ledger.claim(mail.email_id, accepted_at) as claim:
         if claim.receipt is not None:
             log.info("mail was sent before", email_id=mail.email_id)

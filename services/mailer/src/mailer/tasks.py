@@ -16,4 +16,5 @@ def send_email(mail: SendEmail) -> MailReceipt:
         mail_from=settings.mail_from,
         ledger=ledger,
         servers=servers,
+        signer=settings.signer,
     )
