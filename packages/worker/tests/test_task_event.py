@@ -6,8 +6,8 @@ from typing import Any
 
 from celery.exceptions import TimeLimitExceeded
 
-from contracts.errors import PermanentError
-from contracts.events import Progress, TaskError, TaskState
+from contracts.errors import PermanentError, PostponedError, TransientError
+from contracts.events import LONGEST_WAIT, Progress, TaskError, TaskState
 from worker.backend import UNKNOWN_WORKER, attempt, task_event
 
 STARTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,6 +50,14 @@ def test_a_failure_has_a_type_and_a_message_for_the_client() -> None:
     assert foreseen.error == TaskError("LookupError", "no such table")
     assert unforeseen.error == TaskError("KeyError", "'x'")
     assert too_long.error == TaskError("TimeLimitExceeded", "stopped at the hard limit of 30 s")
+
+
+def test_a_run_that_did_nothing_says_when_to_send_its_task_again() -> None:
+    soon = task_event("1", PostponedError("not now", 2.5), "RETRY", request())
+    late = task_event("1", PostponedError("not now", 10**9), "RETRY", request())
+    failed = task_event("1", TransientError("away"), "RETRY", request())
+    assert soon.error == TaskError("PostponedError", "not now")
+    assert (soon.again_in, late.again_in, failed.again_in) == (2.5, LONGEST_WAIT, None)
 
 
 def test_a_task_that_never_ran_still_gets_its_event() -> None:

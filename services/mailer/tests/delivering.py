@@ -16,7 +16,9 @@ from mailer.delivery import deliver
 from mailer.ledger import Ledger
 from mailer.servers import Servers
 from mailer.smtp import converse
+from mailer.throttle import Rates, Throttle
 
+UNLIMITED = Rates()
 MAIL_FROM = "Warren <noreply@example.org>"
 MAIL = SendEmail(
     email_id="e-1",
@@ -58,8 +60,16 @@ def say_hello(connections: Connections | Servers, mail: OutgoingMail = HELLO) ->
 class Post:
     """What one worker process has: a ledger and connections of its own."""
 
-    def __init__(self, ledger_url: str, *ports: int, timeout: float = 20, **options: Any) -> None:
+    def __init__(
+        self,
+        ledger_url: str,
+        *ports: int,
+        timeout: float = 20,
+        rates: Rates = UNLIMITED,
+        **options: Any,
+    ) -> None:
         self.ledger = Ledger(ledger_url, threads=4, **options)
+        self.throttle = Throttle(rates)
         self.servers = Servers([SmtpServer("127.0.0.1", port) for port in ports], timeout=timeout)
 
     def deliver(self, mail: SendEmail = MAIL, accepted_at: datetime | None = None) -> MailReceipt:
@@ -69,6 +79,7 @@ class Post:
             mail_from=parse_mailbox(MAIL_FROM),
             ledger=self.ledger,
             servers=self.servers,
+            throttle=self.throttle,
         )
 
     def close(self) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from contracts.errors import SettingsError
 from mailer.config import MailerSettings, Security, SmtpServer, parse_servers
+from mailer.throttle import Rates
 from runtime.environment import Environment
+from runtime.rates import Rate
 
 COMPLETE = {
     "BROKER_URL": "amqp://mailer:planted@rabbitmq/warren",
@@ -53,6 +55,8 @@ def test_every_setting_that_is_missing_is_named_with_an_example() -> None:
         ("DKIM_KEY", f"{BEGIN}\nplanted\n{END}", "base64 is not complete"),
         ("DKIM_SELECTOR", "planted selector", "must be a name in the DNS"),
         ("DKIM_DOMAIN", "-planted.example.org", "must be a name in the DNS"),
+        ("MAIL_RATE", "planted/1s", "must be a number, a slash and a time"),
+        ("MAIL_RATE_DOMAIN", "0/1s planted", "must be a number, a slash and a time"),
         ("MAIL_FROM", "planted", "must be one e-mail address"),
         ("SMTP_TIMEOUT", "0", "greater than 0"),
         ("SMTP_EHLO_NAME", "planted name", "must be a host's name"),
@@ -145,6 +149,13 @@ def test_mails_are_signed_if_there_are_a_key_and_a_selector(tmp_path: Path) -> N
     signer = MailerSettings.read(Environment(given | {"DKIM_DOMAIN": "example.net"})).signer
     assert signer is not None
     assert signer.domain == "example.net"
+
+
+def test_mails_are_limited_only_if_a_rate_is_set() -> None:
+    assert MailerSettings.read(Environment(COMPLETE | {"MAIL_RATE": "none"})).rates == Rates()
+    limited = COMPLETE | {"MAIL_RATE": "10/1s", "MAIL_RATE_DOMAIN": "100/1m"}
+    rates = Rates(Rate(10, seconds=1), Rate(100, seconds=60))
+    assert MailerSettings.read(Environment(limited)).rates == rates
 
 
 @pytest.mark.parametrize("given", [{}, {"DKIM_KEY": "none", "DKIM_SELECTOR": ""}])

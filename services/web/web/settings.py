@@ -9,9 +9,9 @@ from contracts.bundles import MOST_MEMBERS
 from runtime import logging as warren_logging
 from runtime import settings as common
 from runtime.environment import PRODUCTION, Environment
+from runtime.rates import EXAMPLE as RATE_EXAMPLE
+from runtime.rates import Rate
 from web.database import connection_settings
-from web.rates import EXAMPLE as RATE_EXAMPLE
-from web.rates import Rate
 
 BASE_DIR = Path(__file__).parent
 

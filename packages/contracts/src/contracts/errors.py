@@ -13,6 +13,21 @@ class TaskReturnedError(TransientError):
     """The worker was stopped during the run: web sends the same request again at once."""
 
 
+class PostponedError(TransientError):
+    """The run did nothing, to keep a limit: web sends the same request again after ``seconds``.
+
+    That is no failure. So it happens however long ago the task was asked for.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message, seconds)  # a pickle of the error keeps both, as they are in args
+        self.message = message
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class PermanentError(WarrenError):
     """A final answer: the request failed, and repeating it would fail again.
 

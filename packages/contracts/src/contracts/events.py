@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -10,6 +10,7 @@ CATALOGUE_ROUTING_KEY = "compute.catalogue"
 REPORT_SUFFIX = ".report"
 ANSWERS_SUFFIX = ".answers"  # for several events in one, see contracts.bundles
 REFUSED_SUFFIX = ".refused"  # for a message that a worker cannot reject, see worker.headers
+LONGEST_WAIT = 86_400  # seconds for which a worker may put off a task
 
 
 class TaskState(StrEnum):
@@ -41,7 +42,8 @@ class TaskEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One state of one run of a task.
 
     ``attempt`` counts the runs of a task from 1, over retries and redeliveries. A later run has a
-    higher number, so web can order the events whenever they arrive.
+    higher number, so web can order the events whenever they arrive. ``again_in`` is set on a RETRY
+    whose run did nothing: the seconds after which web sends the task again.
     """
 
     task_id: str
@@ -55,6 +57,7 @@ class TaskEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: TaskError | None = None
     progress: Progress | None = None
     request_id: str = ""
+    again_in: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] | None = None
 
     @property
     def kind(self) -> str:

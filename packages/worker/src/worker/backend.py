@@ -15,8 +15,8 @@ from celery.exceptions import TimeLimitExceeded
 from celery.worker.state import maybe_shutdown
 from kombu import Connection
 
-from contracts.errors import PermanentError
-from contracts.events import Progress, TaskError, TaskEvent, TaskState
+from contracts.errors import PermanentError, PostponedError
+from contracts.events import LONGEST_WAIT, Progress, TaskError, TaskEvent, TaskState
 from contracts.topology import results_name
 from runtime.backoff import Pauses
 from worker.connections import producers
@@ -179,7 +179,12 @@ def task_event(task_id: str, result: Any, state: str, request: Any) -> TaskEvent
         result=result if state == TaskState.SUCCESS else None,
         error=task_error(result) if isinstance(result, BaseException) else None,
         progress=Progress(**result) if state == TaskState.PROGRESS else None,
+        again_in=_again_in(result),
     )
+
+
+def _again_in(result: Any) -> float | None:
+    return min(result.seconds, LONGEST_WAIT) if isinstance(result, PostponedError) else None
 
 
 def attempt(request: Any) -> int:

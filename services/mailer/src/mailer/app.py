@@ -9,6 +9,7 @@ from mailer.config import read_or_exit
 from mailer.ledger import Ledger
 from mailer.pruning import Pruning
 from mailer.servers import Servers
+from mailer.throttle import Throttle
 from worker.app import create_app
 
 CHECK_TIMEOUT = 5.0  # seconds to wait for any one answer of a mail server when it is checked
@@ -17,6 +18,7 @@ settings = read_or_exit()
 ledger = Ledger(settings.ledger_url, threads=settings.worker.concurrency, days=settings.ledger_days)
 pruning = Pruning(ledger)
 servers = Servers(settings.smtp_servers, timeout=settings.smtp_timeout)
+throttle = Throttle(settings.rates)
 app = create_app(
     "mailer",
     settings.worker,

@@ -29,6 +29,11 @@ class OutgoingMail:
     content: bytes
     smtputf8: bool
 
+    @property
+    def domain(self) -> str:
+        """The recipient's, in lower case."""
+        return self.recipient.rpartition("@")[2].lower()
+
 
 def compose(mail: SendEmail, mail_from: Address, signer: Signer | None = None) -> OutgoingMail:
     """Render a mail, sign it if there is a signer, and put it into its envelope.

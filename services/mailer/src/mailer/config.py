@@ -12,7 +12,9 @@ from urllib.parse import unquote, urlsplit
 from contracts.errors import SettingsError
 from mailer.addresses import parse_address, parse_mailbox
 from mailer.signing import Key, Signer, parse_name
+from mailer.throttle import Rates
 from runtime.environment import PRODUCTION, Environment, port_of
+from runtime.rates import Rate
 from worker.app import WorkerSettings
 
 EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
@@ -156,6 +158,26 @@ def read_signer(env: Environment, domain: str) -> Signer | None:
     return Signer(selector, domain, *key) if key else None
 
 
+def read_rates(env: Environment) -> Rates:
+    """Read how many mails may be sent in which time."""
+    all_mails = _rate(env, "MAIL_RATE", "10/1s", "mails that one mailer sends at most")
+    domain = _rate(env, "MAIL_RATE_DOMAIN", "100/1m", "the same to one domain")
+    return Rates(*(rate[0] if rate else None for rate in (all_mails, domain)))
+
+
+def _rate(env: Environment, name: str, example: str, meaning: str) -> tuple[Rate, ...]:
+    unlimited: tuple[Rate, ...] = ()
+    return env.parsed(
+        name,
+        lambda text: () if text == "none" else (Rate.parse(text),),
+        example=example,
+        placeholder=unlimited,
+        default=unlimited,
+        default_means="none",
+        meaning=f"{meaning}, such as `{example}`; others are sent later",
+    )
+
+
 @dataclass(frozen=True)
 class MailerSettings:
     """All settings that the mailer reads from its environment. Times are seconds."""
@@ -167,6 +189,7 @@ class MailerSettings:
     smtp_servers: tuple[SmtpServer, ...]
     smtp_timeout: float
     mail_from: Address
+    rates: Rates
     signer: Signer | None
 
     @classmethod
@@ -229,6 +252,7 @@ class MailerSettings:
                 "a mail is cut after four times as long",
             ),
             mail_from=mail_from,
+            rates=read_rates(env),
             signer=read_signer(env, mail_from.domain),  # last, for it checks all
         )
 

@@ -13,6 +13,7 @@ from mailer.ledger import Ledger
 from mailer.servers import Servers
 from mailer.signing import Signer
 from mailer.smtp import OutcomeUnknownError, converse
+from mailer.throttle import Throttle
 
 log = structlog.get_logger("mailer.delivery")
 
@@ -24,12 +25,14 @@ def deliver(
     mail_from: Address,
     ledger: Ledger,
     servers: Servers,
+    throttle: Throttle,
     signer: Signer | None = None,
 ) -> MailReceipt:
     """Send a mail once, however often it is asked for. ``accepted_at`` is the time of the request.
 
     Raises:
         MalformedMessageError: the mail's id, its template or a value is wrong or missing.
+        PostponedError: nothing was sent, to keep a limit. Web asks again when it says.
         TransientError: nothing was sent, or the outcome is unknown (OutcomeUnknownError). Web asks
             again.
         PermanentError: the recipient's address is not valid, the server refused this mail for good,
@@ -42,6 +45,7 @@ def deliver(
             return claim.receipt
         try:
             with servers.borrow() as session:
+                throttle.wait(outgoing.domain)
                 answer = converse(session, outgoing)
         except OutcomeUnknownError:
             raise  # the claim stays, so that the next run marks the mail as uncertain

@@ -2,7 +2,7 @@
 
 from contracts.events import MailReceipt
 from contracts.tasks import SEND_EMAIL, SendEmail
-from mailer.app import app, ledger, servers, settings
+from mailer.app import app, ledger, servers, settings, throttle
 from mailer.delivery import deliver
 from worker.task import ContractTask
 
@@ -16,5 +16,6 @@ def send_email(mail: SendEmail) -> MailReceipt:
         mail_from=settings.mail_from,
         ledger=ledger,
         servers=servers,
+        throttle=throttle,
         signer=settings.signer,
     )

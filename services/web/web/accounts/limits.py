@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from web.rates import Rate
+from runtime.rates import Rate
 
 CONSUME = """
     INSERT INTO accounts_rateusage AS usage (key, uses, ends_at)

@@ -299,8 +299,10 @@ class Engine(Generic[Row]):
         unmade: dict[str, list[UUID]] = defaultdict(list)
         for row in self._rows(failures):
             event = failures[row.pk]
-            when = tracking.unsendable(row) or (
-                now if _returned(event) else tracking.again(row, event, now)
+            when = (
+                tracking.unsendable(row)
+                or _wanted_back(event, now)
+                or tracking.again(row, event, now)
             )
             if isinstance(when, str):
                 spent[when].append(row.pk)
@@ -346,6 +348,8 @@ def _message(event: TaskEvent) -> str:
     return event.error.message if event.error else ""
 
 
-def _returned(event: TaskEvent) -> bool:
-    # The worker was stopped, by a deployment for instance: that is no failure of the task's.
-    return event.error is not None and event.error.type == TaskReturnedError.__name__
+def _wanted_back(event: TaskEvent, now: datetime) -> datetime | None:
+    """Return the time that a worker has set for a task whose run is no failure."""
+    if event.error and event.error.type == TaskReturnedError.__name__:
+        return now  # the worker was stopped, by a deployment for instance
+    return None if event.again_in is None else now + timedelta(seconds=event.again_in)

@@ -9,10 +9,10 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from runtime.rates import Rate
 from web.accounts import limits
 from web.accounts.models import RateUsage
 from web.clients import network
-from web.rates import Rate
 
 TWICE = Rate(2, seconds=60)
 
@@ -93,25 +93,6 @@ def test_counting_costs_no_disk_sync() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT relpersistence FROM pg_class WHERE relname = 'accounts_rateusage'")
         assert cursor.fetchone() == ("u",)
-
-
-@pytest.mark.parametrize(
-    ("text", "rate"),
-    [
-        ("10/s", Rate(10, seconds=1)),
-        ("30/5m", Rate(30, seconds=300)),
-        ("1/h", Rate(1, seconds=3600)),
-        ("1000/1d", Rate(1000, seconds=86_400)),
-    ],
-)
-def test_a_rate_is_read(text: str, rate: Rate) -> None:
-    assert Rate.parse(text) == rate
-
-
-@pytest.mark.parametrize("text", ["", "10", "10/", "0/s", "-1/s", "10/0m", "10/w", "10/5", "a/s"])
-def test_what_is_no_rate_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="it must be a number, a slash and a time"):
-        Rate.parse(text)
 
 
 @pytest.mark.parametrize(

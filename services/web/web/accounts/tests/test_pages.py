@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from runtime.rates import Rate
 from web.accounts.keys import key_of
 from web.accounts.models import User
 from web.accounts.tests.factories import make_registration
 from web.mail.models import Email
-from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
 

@@ -6,10 +6,10 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from runtime.rates import Rate
 from web.accounts.attempts import REMEMBERED
 from web.accounts.models import KnownNetwork
 from web.accounts.tests.factories import PASSWORD, make_user, sign_in, sign_in_to_the_administration
-from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
 

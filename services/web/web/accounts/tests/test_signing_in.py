@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 from structlog.testing import capture_logs
 
+from runtime.rates import Rate
 from tests.support.polling import poll
 from web import recent
 from web.accounts.hashing import Argon2
@@ -25,7 +26,6 @@ from web.accounts.tests.factories import (
     sign_in,
     sign_in_to_the_administration,
 )
-from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
 

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
+from runtime.rates import Rate
 from web.accounts.keys import key_of
 from web.accounts.models import RateUsage, Registration, User
 from web.accounts.tests.factories import (
@@ -25,7 +26,6 @@ from web.accounts.tests.factories import (
 )
 from web.mail.models import Email
 from web.messaging.models import OutboxMessage
-from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"

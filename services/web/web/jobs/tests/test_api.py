@@ -12,6 +12,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from structlog.testing import capture_logs
 
+from runtime.rates import Rate
 from web import recent
 from web.accounts.models import User
 from web.jobs import admission
@@ -19,7 +20,6 @@ from web.jobs.models import Computation, Job
 from web.jobs.results import JOBS
 from web.jobs.tests.factories import client_of, event, make_computation, make_job, make_user
 from web.messaging.models import OutboxMessage
-from web.rates import Rate
 from web.tracking.waiting import watch
 
 pytestmark = pytest.mark.django_db

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from runtime.rates import Rate
 from tests.support.polling import poll
 from web import recent
 from web.accounts.models import User
@@ -21,7 +22,6 @@ from web.messaging.models import OutboxMessage
 from web.messaging.outbox import outbox
 from web.messaging.tests.running import waits_for_a_lock
 from web.postgresql.wakeup import OUTBOX_CHANNEL, Listener
-from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/jobs/batch"

@@ -62,6 +62,18 @@ def test_a_deferred_mail_goes_back_into_the_outbox_with_a_later_time(settings: S
     assert b"planted-key" in bytes(message.body)
 
 
+def test_a_postponed_mail_is_sent_at_the_time_that_its_mailer_says_however_late() -> None:
+    email = make_mail(queued_at=timezone.now() - timedelta(days=2))
+    before = timezone.now()
+    arrive(changed(event(email.id, "RETRY", 12), again_in=3600.0))
+    email.refresh_from_db()
+    assert (email.state, email.answer) == ("retrying", "answer 12.4")
+    assert email.next_attempt_at is not None
+    assert timedelta(0) <= email.next_attempt_at - before - timedelta(hours=1)
+    assert email.next_attempt_at <= timezone.now() + timedelta(hours=1)
+    assert OutboxMessage.objects.get().due_at == email.next_attempt_at
+
+
 def test_a_repeated_answer_sends_no_second_message() -> None:
     email = make_mail()
     for _ in range(3):

@@ -7,10 +7,10 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from structlog.testing import capture_logs
 
+from runtime.rates import Rate
 from web.accounts.tests.factories import client_of, make_user
 from web.problems.catalogue import MEANINGS
 from web.problems.tests.asking import check, post
-from web.rates import Rate
 
 pytestmark = pytest.mark.django_db
 
