@@ -10,12 +10,12 @@ from contracts.events import MailReceipt
 from contracts.tasks import SendEmail
 from mailer.addresses import parse_mailbox
 from mailer.composing import OutgoingMail
-from mailer.config import SmtpServer
 from mailer.connections import Connections
 from mailer.delivery import deliver
 from mailer.ledger import Ledger
 from mailer.servers import Servers
 from mailer.smtp import converse
+from mailer.smtp_url import SmtpServer
 from mailer.throttle import Rates, Throttle
 
 UNLIMITED = Rates()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import SettingsError
-from mailer.config import MailerSettings, Security, SmtpServer, parse_servers
+from mailer.config import MailerSettings
+from mailer.smtp_url import Security, SmtpServer, parse_servers
 from mailer.throttle import Rates
 from runtime.environment import Environment
 from runtime.rates import Rate

@@ -13,8 +13,8 @@ import trustme
 from aiosmtpd.smtp import AuthResult
 
 from contracts.errors import TransientError
-from mailer.config import Security, SmtpServer
 from mailer.connections import Connections
+from mailer.smtp_url import Security, SmtpServer
 
 from .conftest import StartServer
 from .delivering import say_hello

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.errors import TransientError
-from mailer.config import Security, SmtpServer
 from mailer.connections import Connections
 from mailer.smtp import OutcomeUnknownError
+from mailer.smtp_url import Security, SmtpServer
 
 from .conftest import StartServer
 from .delivering import say_hello

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.errors import PermanentError, TransientError
-from mailer.config import SmtpServer
 from mailer.servers import Servers
+from mailer.smtp_url import SmtpServer
 from tests.support.polling import poll
 
 from .conftest import StartServer

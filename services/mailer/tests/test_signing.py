@@ -18,9 +18,9 @@ from msgspec import structs
 from mailer import rendering
 from mailer.addresses import parse_mailbox
 from mailer.composing import compose
-from mailer.config import SmtpServer
 from mailer.connections import Connections
 from mailer.signing import Key, Signer
+from mailer.smtp_url import SmtpServer
 
 from .conftest import StartServer, StartWorker
 from .delivering import HELLO, MAIL, MAIL_FROM, say_hello

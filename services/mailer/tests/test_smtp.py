@@ -7,9 +7,9 @@ import pytest
 
 from contracts.errors import PermanentError, TransientError
 from mailer.composing import OutgoingMail
-from mailer.config import SmtpServer
 from mailer.connections import Connections
 from mailer.smtp import OutcomeUnknownError, converse, describe
+from mailer.smtp_url import SmtpServer
 
 from .conftest import StartServer
 from .scripted_server import DROP, HANG, Action, ScriptedServer

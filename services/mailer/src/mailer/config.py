@@ -2,38 +2,22 @@
 
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from email.headerregistry import Address
-from enum import StrEnum
 from functools import partial
-from urllib.parse import unquote, urlsplit
 
 from contracts.errors import SettingsError
 from mailer.addresses import parse_address, parse_mailbox
 from mailer.signing import Key, Signer, parse_name
+from mailer.smtp_url import SmtpServer, parse_in_production, parse_servers
 from mailer.throttle import Rates
-from runtime.environment import PRODUCTION, Environment, port_of
+from runtime.environment import PRODUCTION, Environment
 from runtime.rates import Rate
 from worker.app import WorkerSettings
 
 EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
 THREADS = 8
 LEDGER_AT_LEAST = 7  # days: longer than web repeats a request, unless MAIL_RETRY_FOR is raised
-
-
-class Security(StrEnum):
-    """How the connection to the SMTP server is protected; the value is the URL's scheme."""
-
-    NONE = "smtp"
-    STARTTLS = "smtp+starttls"
-    TLS = "smtps"
-
-
-THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
-PORTS = {Security.NONE: 25, Security.STARTTLS: 587, Security.TLS: 465}
-
-
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*|\[[0-9A-Za-z.:]+\]")
 
 
@@ -49,71 +33,6 @@ def _days(text: str) -> int:
     if 0 < days < LEDGER_AT_LEAST or days < 0:
         raise ValueError(f"it must be at least {LEDGER_AT_LEAST} days, or 0 for ever")
     return days
-
-
-@dataclass(frozen=True)
-class SmtpServer:
-    """A server that takes mails, from ``SMTP_URL``; no user means no sign-in.
-
-    ``ehlo_name`` is the name with which the mailer introduces itself there.
-    """
-
-    host: str
-    port: int
-    security: Security = Security.NONE
-    user: str = ""
-    password: str = field(default="", repr=False)
-    ehlo_name: str = "localhost"
-
-    @classmethod
-    def parse(cls, url: str) -> "SmtpServer":
-        """Take a URL apart. Raises ValueError for a wrong URL, and repeats no part of it."""
-        parts = urlsplit(url)
-        if parts.scheme not in list(Security) or not parts.hostname:
-            raise ValueError(f"it must be a URL that starts with {':// or '.join(Security)}://")
-        if "," in parts.hostname:
-            raise ValueError("several servers are separated by spaces")
-        port = port_of(url)
-        security = Security(parts.scheme)
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        if not (user + password).isascii():  # smtplib can send nothing else
-            raise ValueError("its user and password must be ASCII")
-        return cls(parts.hostname, port or PORTS[security], security, user, password)
-
-
-def parse_in_production(url: str) -> SmtpServer:
-    """Take a URL apart.
-
-    Raises ValueError for a wrong URL, or one that sends a password in clear to another machine.
-    """
-    server = SmtpServer.parse(url)
-    in_clear = server.security is Security.NONE and server.host not in THIS_MACHINE
-    if server.password and in_clear:
-        raise ValueError("smtp:// would send its password in clear: smtp+starttls:// or smtps://")
-    return server
-
-
-def parse_servers(
-    text: str, parse: Callable[[str], SmtpServer] = SmtpServer.parse
-) -> tuple[SmtpServer, ...]:
-    """Take URLs apart, which spaces or line breaks separate.
-
-    Neither is part of a URL (RFC 3986, 2): in a password they are percent-encoded. Raises
-    ValueError, which tells the URL's place and repeats no part of it.
-    """
-    urls = text.split()
-    if len(urls) < 2:
-        return (parse(text),)
-    servers = []
-    for place, url in enumerate(urls, 1):
-        try:
-            servers.append(parse(url))
-        except ValueError as error:
-            raise ValueError(
-                f"of its {len(urls)} URLs, number {place} is not right: {error} (spaces separate "
-                "URLs, and are %20 in a password)"
-            ) from None
-    return tuple(servers)
 
 
 def read_signer(env: Environment, domain: str) -> Signer | None:

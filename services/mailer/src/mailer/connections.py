@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 
 from contracts.errors import TransientError
-from mailer.config import SmtpServer
 from mailer.session import Session
 from mailer.smtp import reason
+from mailer.smtp_url import SmtpServer
 
 # A conversation may last so many times as long as one answer. Otherwise, a server that sends a byte
 # now and then would hold a thread for good.

@@ -9,9 +9,9 @@ from queue import SimpleQueue
 import structlog
 
 from contracts.errors import TransientError
-from mailer.config import SmtpServer
 from mailer.connections import Connections
 from mailer.session import Session
+from mailer.smtp_url import SmtpServer
 
 log = structlog.get_logger("mailer.servers")
 

@@ -6,8 +6,8 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from mailer.config import Security, SmtpServer
 from mailer.deadline import cut_after
+from mailer.smtp_url import Security, SmtpServer
 
 
 class Session(smtplib.SMTP):
