@@ -10,9 +10,9 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from runtime.rates import Rate
 from web.accounts import limits
 from web.accounts.models import Registration
-from web.rates import Rate
 
 VALID_FOR = timedelta(hours=1)
 ATTEMPTS = 5  # for each code
