@@ -28,7 +28,7 @@ def test_every_stage_that_the_forge_calls_is_one_of_the_build_scripts() -> None:
     script = (CHECKOUT / ".ci/run").read_text()
     workflow = (CHECKOUT / ".github/workflows/checks.yml").read_text()
     stages = re.findall(r"^(\w+)\(\) \{$", script, re.MULTILINE)
-    assert stages == ["lint", "test", "faults", "containers"]
+    assert stages == ["lint", "test", "checkout", "faults", "containers"]
     assert re.findall(r"run: \.ci/run (\w+)$", workflow, re.MULTILINE) == stages
 
 

@@ -6,7 +6,17 @@ from html.parser import HTMLParser
 import pytest
 
 from contracts.errors import MalformedMessageError
-from contracts.mails import MAILS, AccountExists, Mail, RegisterAgain, VerifyEmail, Welcome
+from contracts.mails import (
+    MAILS,
+    AccountExists,
+    Mail,
+    NoAccount,
+    PasswordChanged,
+    PasswordReset,
+    RegisterAgain,
+    VerifyEmail,
+    Welcome,
+)
 from mailer.rendering import TEMPLATES, render
 
 MAIL = VerifyEmail(
@@ -18,7 +28,17 @@ VERIFY = MAIL.context()
 LOGIN = {"login_url": "https://warren.example.org/login?next=/&x=<1>"}
 SAMPLES: list[Mail] = [
     MAIL,
-    *(mail(**values) for mail in (Welcome, AccountExists, RegisterAgain) for values in ({}, LOGIN)),
+    PasswordReset(
+        reset_url="https://warren.example.org/password/reset?key=MQ-1&x=<1>",
+        reset_key="MQ-1",
+        expires_in_minutes=60,
+    ),
+    PasswordChanged(reset_url="https://warren.example.org/password?x=<1>"),
+    *(
+        mail(**values)
+        for mail in (Welcome, AccountExists, RegisterAgain, NoAccount)
+        for values in ({}, LOGIN)
+    ),
 ]
 
 

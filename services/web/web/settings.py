@@ -340,6 +340,7 @@ SESSION_COOKIE_AGE = 10 * 3600  # seconds: an operator's working day
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_RESET_TIMEOUT = 3600  # seconds
 PASSWORD_HASHERS = ["web.accounts.hashing.Argon2"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -57,4 +57,33 @@ class RegisterAgain(Mail, frozen=True, kw_only=True):
     login_url: str | None = None
 
 
-MAILS = {mail.template: mail for mail in (VerifyEmail, Welcome, AccountExists, RegisterAgain)}
+class PasswordReset(Mail, frozen=True, kw_only=True):
+    """Let somebody choose a new password, by link or key."""
+
+    template = "password_reset"
+    reset_url: str
+    reset_key: str
+    expires_in_minutes: int
+
+
+class PasswordChanged(Mail, frozen=True, kw_only=True):
+    """Tell the owner of an account that its password was changed."""
+
+    template = "password_changed"
+    reset_url: str
+
+
+class NoAccount(Mail, frozen=True, kw_only=True):
+    """Tell somebody who asks for a new password that the address has no account."""
+
+    template = "no_account"
+    login_url: str | None = None
+
+
+MAILS = {
+    mail.template: mail
+    for mail in (
+        *(VerifyEmail, Welcome, AccountExists, RegisterAgain),
+        *(PasswordReset, PasswordChanged, NoAccount),
+    )
+}

@@ -6,7 +6,15 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.urls import reverse
 
-from contracts.mails import AccountExists, RegisterAgain, VerifyEmail, Welcome
+from contracts.mails import (
+    AccountExists,
+    NoAccount,
+    PasswordChanged,
+    PasswordReset,
+    RegisterAgain,
+    VerifyEmail,
+    Welcome,
+)
 from web.accounts import limits
 from web.accounts.keys import key_of
 from web.accounts.models import Registration, User
@@ -66,6 +74,28 @@ def send_account_exists(user: User) -> Email:
 def send_register_again(email: str) -> Email:
     """Answer a request for a new link if the address has no or several registrations."""
     return sending.queue(RegisterAgain(login_url=_sign_in_page()), email)
+
+
+def send_password_reset(user: User, key: str) -> None:
+    """Send link and key for a new password."""
+    page = f"{settings.PUBLIC_URL}{reverse('password-reset-page')}"
+    mail = PasswordReset(
+        reset_url=f"{page}?{urlencode({'key': key})}",
+        reset_key=key,
+        expires_in_minutes=settings.PASSWORD_RESET_TIMEOUT // 60,
+    )
+    sending.queue(mail, user.email, user=user)
+
+
+def send_no_account(email: str) -> None:
+    """Answer a request for a new password if the address has no account."""
+    sending.queue(NoAccount(login_url=_sign_in_page()), email)
+
+
+def send_password_changed(user: User) -> None:
+    """Tell the owner of an account that its password was changed."""
+    page = f"{settings.PUBLIC_URL}{reverse('password-page')}"
+    sending.queue(PasswordChanged(reset_url=page), user.email, user=user)
 
 
 def send_welcome(user: User) -> None:

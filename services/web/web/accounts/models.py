@@ -32,6 +32,13 @@ class UserManager(BaseUserManager["User"]):
             EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
         return user
 
+    def with_verified_address(self) -> "models.QuerySet[User]":
+        """Select the accounts that may sign in."""
+        verified = EmailAddress.objects.filter(
+            user=models.OuterRef("pk"), email=models.OuterRef("email"), verified=True
+        )
+        return self.filter(models.Exists(verified), is_active=True)
+
     def get_by_natural_key(self, username: str | None) -> "User":
         """Find a user by address, in any spelling."""
         return self.get(email=spelling(username or ""))

@@ -1,7 +1,9 @@
-"""The pages that the verification mail's link leads to; they work without JavaScript.
+"""The pages that links in mails lead to; they work without JavaScript.
 
 The link itself changes nothing: mail scanners open links before people do.
 """
+
+from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -9,11 +11,17 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
+from rest_framework.exceptions import ValidationError
 
-from web.accounts import registration, throttles, verification
+from web.accounts import passwords, registration, throttles, verification
 from web.accounts.keys import InvalidKeyError
 from web.accounts.mails import TooManyMailsError
-from web.accounts.serializers import EmailSerializer, KeySerializer
+from web.accounts.serializers import (
+    EmailSerializer,
+    KeySerializer,
+    NewPasswordSerializer,
+    check_password,
+)
 from web.clients import client_network
 
 
@@ -21,7 +29,7 @@ from web.clients import client_network
 # refuse people whose mail program opens the page without cookies.
 @method_decorator([csrf_exempt, never_cache], name="dispatch")
 class Page(View):
-    """A page about a verification."""
+    """A page with a form."""
 
     throttle: type[throttles.ClientThrottle]
 
@@ -77,6 +85,56 @@ class ResendPage(Page):
         except TooManyMailsError as error:
             return too_often(request, error.wait)
         return show(request, "resent")
+
+
+class PasswordPage(Page):
+    """Asks for an address, to which a link for a new password is sent."""
+
+    throttle = throttles.RegistrationThrottle
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the form."""
+        return show(request, "forgotten")
+
+    def submit(self, request: HttpRequest) -> HttpResponse:
+        """Send the mail. The answer does not tell whether the address is known."""
+        form = EmailSerializer(data={"email": request.POST.get("email", "")})
+        if not form.is_valid():
+            email = request.POST.get("email", "")
+            return show(request, "forgotten", 400, email=email, wrong=True)
+        try:
+            passwords.forgotten(form.validated_data["email"], client_network(request))
+        except TooManyMailsError as error:
+            return too_often(request, error.wait)
+        return show(request, "forgotten_sent")
+
+
+class PasswordResetPage(Page):
+    """Asks for a new password, to which the link in the mail leads."""
+
+    throttle = throttles.VerificationThrottle
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the form; the link alone changes nothing."""
+        return show(request, "choose_password", key=request.GET.get("key", ""))
+
+    def submit(self, request: HttpRequest) -> HttpResponse:
+        """Set the password of the account that the key was mailed to."""
+        typed = {name: request.POST.get(name, "") for name in ("key", "password")}
+        form = NewPasswordSerializer(data=typed)
+        try:
+            form.is_valid(raise_exception=True)
+            network = client_network(request)
+            user = passwords.reset(typed["key"], typed["password"], check_password, network)
+        except InvalidKeyError:
+            return show(request, "forgotten", 400, invalid=True)
+        except ValidationError as error:
+            wrong = cast("dict[str, list[str]]", error.detail)
+            if "password" not in wrong:
+                return show(request, "forgotten", 400, invalid=True)
+            context = {"key": typed["key"], "errors": wrong["password"]}
+            return show(request, "choose_password", 400, **context)
+        return show(request, "password_saved", email=user.email)
 
 
 def too_often(request: HttpRequest, wait: float) -> HttpResponse:

@@ -2,18 +2,27 @@
 
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import EmailValidator
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
 from contracts.addresses import LONGEST, InvalidAddressError, canonical
+from web.accounts import passwords
 from web.accounts.models import Session, User
 from web.mail.models import Email
 from web.parsing import RequestSerializer
 
+STRONG_ENOUGH = "10 characters or more, not a common one."
 LONGEST_PASSWORD = 256  # characters: hashing a megabyte would be an attack
+
+
+def check_password(password: str, user: User) -> None:
+    """Raise DRF's ValidationError for a password that is too weak for an account."""
+    try:
+        passwords.validate(password, user)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError({"password": get_error_detail(error)}) from error
 
 
 class PasswordField(serializers.CharField):
@@ -58,14 +67,30 @@ class RegistrationSerializer(RequestSerializer):
     """Address and password of a new account."""
 
     email = AddressField()
-    password = PasswordField(help_text="10 characters or more, not a common one.")
+    password = PasswordField(help_text=STRONG_ENOUGH)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Check the password against Django's validators, which also look at the address."""
-        try:
-            get_adapter().clean_password(attrs["password"], User(email=attrs["email"]))
-        except DjangoValidationError as error:
-            raise serializers.ValidationError({"password": get_error_detail(error)}) from error
+        check_password(attrs["password"], User(email=attrs["email"]))
+        return attrs
+
+
+class NewPasswordSerializer(RequestSerializer):
+    """A new password, with the key from the mail."""
+
+    key = serializers.CharField(max_length=200, write_only=True)
+    password = PasswordField(help_text=STRONG_ENOUGH)
+
+
+class ChangedPasswordSerializer(RequestSerializer):
+    """A new password, with the one until now."""
+
+    current_password = PasswordField()
+    password = PasswordField(help_text=STRONG_ENOUGH)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Check the new password as that of a registration."""
+        check_password(attrs["password"], self.context["user"])
         return attrs
 
 

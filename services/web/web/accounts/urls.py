@@ -16,6 +16,13 @@ urlpatterns = [
     path("users/me", views.MeView.as_view(), name="me"),
     path("auth/token", views.TokenView.as_view(), name="token"),
     path("auth/token/refresh", views.RefreshView.as_view(), name="token-refresh"),
+    path("auth/password", views.PasswordView.as_view(), name="password"),
+    path("auth/password/reset", views.PasswordResetView.as_view(), name="password-reset"),
+    path(
+        "auth/password/reset/confirm",
+        views.PasswordConfirmView.as_view(),
+        name="password-reset-confirm",
+    ),
     path("auth/logout", views.SignOutView.as_view(), name="sign-out"),
     path(
         "auth/sessions",

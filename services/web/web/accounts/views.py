@@ -21,6 +21,7 @@ from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 from web.accounts import (
     mails,
+    passwords,
     registration,
     serializers,
     sessions,
@@ -36,6 +37,9 @@ from web.openapi import problem
 from web.pagination import NewestFirst
 
 log = structlog.get_logger("web.security")
+INVALID_RESET_KEY = (
+    "This key is not valid, or no longer: POST /api/v1/auth/password/reset sends a new one."
+)
 ON_ITS_WAY = "A mail to this address is on its way; it says what to do next."
 RESENT = "A mail to this address is on its way: with a new link, or with what to do instead."
 
@@ -59,6 +63,13 @@ class InvalidCode(exceptions.APIException):
         "This code is not valid, or no longer, or was tried too often: "
         "POST /api/v1/users/verify/resend sends a new one."
     )
+
+
+class WrongPassword(exceptions.PermissionDenied):
+    """The current password is another."""
+
+    default_code = "wrong_password"
+    default_detail = "The current password is another one."
 
 
 class PublicView(APIView):
@@ -206,6 +217,76 @@ class RefreshView(PublicView):
         except (TokenError, exceptions.AuthenticationFailed) as error:
             log.warning("refresh refused", network=client_network(request))
             raise InvalidToken from error
+        return _tokens(token)
+
+
+class PasswordResetView(PublicView):
+    """The mail for somebody who has forgotten the password."""
+
+    throttle_classes = [throttles.RegistrationThrottle]
+
+    @extend_schema(
+        summary="Ask for a new password",
+        request=serializers.EmailSerializer,
+        responses={202: OpenApiResponse(serializers.AcceptedSerializer, "A mail is on its way.")},
+    )
+    def post(self, request: Request) -> Response:
+        """Send a key for a new password. The answer is the same for every address."""
+        email = _validated(serializers.EmailSerializer(data=request.data))["email"]
+        with _limited():
+            passwords.forgotten(email, client_network(request))
+        return Response({"email": email, "detail": ON_ITS_WAY}, status.HTTP_202_ACCEPTED)
+
+
+class PasswordConfirmView(PublicView):
+    """A new password by a key that was mailed."""
+
+    throttle_classes = [throttles.VerificationThrottle]
+
+    @extend_schema(
+        summary="Choose a new password by the key from the mail",
+        request=serializers.NewPasswordSerializer,
+        responses={
+            200: serializers.VerifiedSerializer,
+            400: problem("`invalid_key`, or `invalid` for a password that is too weak."),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Set the password, once for each key, and end all sessions of the account."""
+        data = _validated(serializers.NewPasswordSerializer(data=request.data))
+        check, network = serializers.check_password, client_network(request)
+        try:
+            user = passwords.reset(data["key"], data["password"], check, network)
+        except InvalidKeyError as error:
+            raise InvalidKey(INVALID_RESET_KEY) from error
+        return Response({"email": user.email, "verified": True})
+
+
+class PasswordView(APIView):
+    """The password of the user who asks."""
+
+    throttle_classes = [throttles.SignInThrottle]
+
+    @extend_schema(
+        summary="Change the password",
+        request=serializers.ChangedPasswordSerializer,
+        responses={
+            200: serializers.TokensSerializer,
+            403: problem("`wrong_password`: the current one is another."),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Set a new password, and end all sessions. The answer has tokens of a new one."""
+        user, agent = cast("User", request.user), request.headers.get("User-Agent", "")
+        data = _validated(
+            serializers.ChangedPasswordSerializer(data=request.data, context={"user": user})
+        )
+        try:
+            token = passwords.change(
+                user, data["current_password"], data["password"], client_network(request), agent
+            )
+        except passwords.WrongPasswordError as error:
+            raise WrongPassword from error
         return _tokens(token)
 
 

@@ -15,7 +15,7 @@ MEANINGS = {
     "internal_error": "Our fault. Please tell us the request_id.",
     "invalid": "Something in the request is not right; `errors` names each field and rule.",
     "invalid_code": "The code of a verification mail is wrong, too old, or was tried too often.",
-    "invalid_key": "The key of a verification mail is wrong, or has expired.",
+    "invalid_key": "The key from a mail is wrong, has expired, or was used before.",
     "job_is_final": "The job has already ended, so that nothing is left to cancel.",
     "length_required": "The body came in chunks; send it with a Content-Length.",
     "method_not_allowed": "This address does not know the method; Allow names those it knows.",
@@ -38,6 +38,7 @@ MEANINGS = {
     "unsupported_media_type": "Send the body as application/json, in UTF-8, uncompressed.",
     "user_inactive": "The account is closed.",
     "user_not_found": "The account is gone.",
+    "wrong_password": "The current password is another one.",
     "wrong_credentials": "There is no account with this address and password, or the address has "
     "not been verified yet: open the link in the mail, or ask for a new one at "
     "POST /api/v1/users/verify/resend.",

@@ -76,6 +76,8 @@ def test_only_accounts_are_open_to_everybody(schema: dict[str, Any]) -> None:
         "GET /api/v1/registrations/{id}",
         "POST /api/v1/users/verify",
         "POST /api/v1/users/verify/resend",
+        "POST /api/v1/auth/password/reset",
+        "POST /api/v1/auth/password/reset/confirm",
         "POST /api/v1/auth/token",
         "POST /api/v1/auth/token/refresh",
     }
