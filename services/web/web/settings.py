@@ -11,6 +11,7 @@ from runtime import settings as common
 from runtime.environment import PRODUCTION, Environment
 from runtime.rates import EXAMPLE as RATE_EXAMPLE
 from runtime.rates import Rate
+from web.cors import origins
 from web.database import connection_settings
 
 BASE_DIR = Path(__file__).parent
@@ -61,6 +62,15 @@ ALLOWED_HOSTS = env.items(
     example="warren.example.org",
     default="localhost,127.0.0.1",
     meaning="host names under which web answers",
+)
+CORS_ALLOWED_ORIGINS: list[str] = env.parsed(
+    "CORS_ALLOWED_ORIGINS",
+    origins,
+    example="https://app.example.org",
+    placeholder=[],
+    default=[],
+    default_means="none",
+    meaning="origins of pages, separated by commas, whose scripts may read the answers of the API",
 )
 PUBLIC_URL = env.url(
     "PUBLIC_URL",
@@ -277,6 +287,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "corsheaders",
     "rest_framework",
     "django_filters",
     "drf_spectacular",
@@ -291,6 +302,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "web.request_id.RequestIdMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "web.ops.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -334,6 +346,12 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = JOB_SIZE_LIMIT * 1024
 
 HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if HTTPS:  # with this prefix browsers take no cookie that a neighbouring host has set
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+# Scripts of other origins send tokens, never cookies.
+CORS_URLS_REGEX = "^/api/"
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["location", "retry-after", "x-request-id"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_AGE = 10 * 3600  # seconds: an operator's working day

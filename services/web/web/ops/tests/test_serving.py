@@ -248,6 +248,7 @@ def test_make_up_finds_web_wherever_it_listens(
         ),
         ({"RECONCILE_INTERVAL": "60"}, "RECONCILE_INTERVAL='60' is wrong: it must be at most 10"),
         ({"RECONCILE_AFTER": "3"}, "RECONCILE_AFTER='3' is wrong: it must be at least 10"),
+        ({"CORS_ALLOWED_ORIGINS": "*"}, "CORS_ALLOWED_ORIGINS is wrong: '*' is no origin"),
         ({"THROTTLE_SIGN_IN": "often"}, "THROTTLE_SIGN_IN is wrong: it must be a number, a slash"),
     ],
 )
@@ -260,6 +261,29 @@ def test_wrong_settings_are_named_and_nothing_starts(changes: dict[str, str], me
     assert ended.stderr.startswith("web cannot start: ")
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+COOKIES = """
+from web import settings
+import django.conf.global_settings as default
+for name in ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "SESSION_COOKIE_SECURE"):
+    print(getattr(settings, name, getattr(default, name)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("scheme", "expected"),
+    [
+        ("https", ["__Host-sessionid", "__Host-csrftoken", "True"]),
+        ("http", ["sessionid", "csrftoken", "False"]),  # browsers keep no such cookie then
+    ],
+)
+def test_with_https_no_neighbour_can_set_the_cookies(scheme: str, expected: list[str]) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-c", COOKIES], cwd=FOLDER, capture_output=True, text=True, check=True,
+        env=environment(PUBLIC_URL=f"{scheme}://warren.example.org"), timeout=PATIENCE,
+    )  # fmt: skip
+    assert shown.stdout.split() == expected
 
 
 LIMITS = """
