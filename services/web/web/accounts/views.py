@@ -107,9 +107,10 @@ class RegistrationView(PublicView):
 
 
 class RegistrationStateView(PublicView):
-    """Where a registration is, for whoever knows its id."""
+    """Where a registration is, for whoever knows its id.
 
-    throttle_classes = [throttles.VerificationThrottle]
+    Not limited by itself: a count would cost more than the answer, and no id can be guessed.
+    """
 
     @extend_schema(
         summary="Show how far a registration is",

@@ -23,6 +23,7 @@ MEANINGS = {
     "not_authenticated": "This needs an access token: Authorization: Bearer …",
     "not_found": "There is nothing at this address, or it belongs to somebody else.",
     "parse_error": "The body is not JSON.",
+    "password_changed": "The account has another password since the token was made. Sign in again.",
     "permission_denied": "The token is right, but does not allow this.",
     "throttled": "Too many requests; Retry-After says when the next is welcome.",
     "session_ended": "The session was ended, by its owner or because its refresh token came twice. "
