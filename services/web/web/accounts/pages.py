@@ -66,47 +66,55 @@ class VerificationPage(Page):
         return show(request, "verified", email=user.email)
 
 
-class ResendPage(Page):
-    """Asks for an address, to which a new link is sent."""
+class AddressPage(Page):
+    """Asks for an address, to which a mail is sent.
+
+    The answer does not tell whether the address is known.
+    """
 
     throttle = throttles.RegistrationThrottle
+    asking: str  # names of the pages
+    sent: str
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the form."""
-        return show(request, "resend")
+        return show(request, self.asking)
 
     def submit(self, request: HttpRequest) -> HttpResponse:
-        """Send the mail. The answer does not tell whether the address is known."""
-        form = EmailSerializer(data={"email": request.POST.get("email", "")})
+        """Send the mail."""
+        typed = request.POST.get("email", "")
+        form = EmailSerializer(data={"email": typed})
         if not form.is_valid():
-            return show(request, "resend", 400, email=request.POST.get("email", ""), wrong=True)
+            return show(request, self.asking, 400, email=typed, wrong=True)
         try:
-            registration.resend(form.validated_data["email"], client_network(request))
+            self.send(form.validated_data["email"], client_network(request))
         except TooManyMailsError as error:
             return too_often(request, error.wait)
-        return show(request, "resent")
+        return show(request, self.sent)
+
+    def send(self, email: str, network: str) -> None:
+        """Send the mail. Raises TooManyMailsError."""
+        raise NotImplementedError
 
 
-class PasswordPage(Page):
-    """Asks for an address, to which a link for a new password is sent."""
+class ResendPage(AddressPage):
+    """Sends a new link that verifies the address."""
 
-    throttle = throttles.RegistrationThrottle
+    asking, sent = "resend", "resent"
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """Show the form."""
-        return show(request, "forgotten")
+    def send(self, email: str, network: str) -> None:
+        """Send it, or what to do instead."""
+        registration.resend(email, network)
 
-    def submit(self, request: HttpRequest) -> HttpResponse:
-        """Send the mail. The answer does not tell whether the address is known."""
-        form = EmailSerializer(data={"email": request.POST.get("email", "")})
-        if not form.is_valid():
-            email = request.POST.get("email", "")
-            return show(request, "forgotten", 400, email=email, wrong=True)
-        try:
-            passwords.forgotten(form.validated_data["email"], client_network(request))
-        except TooManyMailsError as error:
-            return too_often(request, error.wait)
-        return show(request, "forgotten_sent")
+
+class PasswordPage(AddressPage):
+    """Sends a link for a new password."""
+
+    asking, sent = "forgotten", "forgotten_sent"
+
+    def send(self, email: str, network: str) -> None:
+        """Send it, or that there is no account."""
+        passwords.forgotten(email, network)
 
 
 class PasswordResetPage(Page):
