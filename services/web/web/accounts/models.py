@@ -104,9 +104,9 @@ class Registration(models.Model):
     email = AddressColumn("e-mail address", max_length=LONGEST, db_index=True)
     password = models.CharField(max_length=128)
     mail = models.ForeignKey("mail.Email", null=True, on_delete=models.SET_NULL, related_name="+")
-    code = models.CharField(max_length=64, blank=True, default="")  # a digest
+    code = models.CharField(max_length=64, blank=True, db_default="")  # a digest
     code_made_at = models.DateTimeField(null=True)
-    code_attempts = models.PositiveSmallIntegerField(default=0)
+    code_attempts = models.PositiveSmallIntegerField(db_default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
 
     objects = Registrations.as_manager()

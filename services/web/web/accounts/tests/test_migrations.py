@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -11,8 +12,10 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from rest_framework.test import APIClient
 
+from web.accounts.keys import key_of
 from web.accounts.models import Registration, User
 from web.accounts.tests.factories import PASSWORD, mailed_keys
+from web.accounts.verification import verify
 from web.mail.models import Email
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,3 +78,15 @@ def test_addresses_get_their_one_spelling_where_nobody_else_has_it(before: Any) 
     assert set(User.objects.values_list("email", flat=True)) == emails
     assert set(EmailAddress.objects.values_list("email", flat=True)) == emails
     assert sign_in("X@b\u00fccher.example.org") == 200
+
+
+def test_a_process_of_an_earlier_release_can_still_store_a_registration() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO accounts_registration (id, email, password) VALUES (%s, %s, %s)",
+            [uuid4(), "ada@example.org", make_password(PASSWORD)],
+        )
+    noted = Registration.objects.get()
+    assert (noted.code, noted.code_attempts, noted.mail) == ("", 0, None)
+    assert APIClient().get(f"/api/v1/registrations/{noted.pk}").json()["mail"] is None
+    assert verify(key_of(noted)).email == "ada@example.org"
