@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from amqp.exceptions import ContentTooLarge, PreconditionFailed
+from amqp.exceptions import ContentTooLarge, PreconditionFailed, RecoverableConnectionError
 from celery import Celery
 from celery.backends.rpc import RPCBackend
 from celery.exceptions import TimeLimitExceeded
@@ -32,6 +32,8 @@ LONGEST_PAUSE = 5.0  # seconds between two attempts, at most: the end of an outa
 COMPLAIN_EVERY = 60.0  # seconds between two lines of the log about the same trouble
 # The broker refuses the message because of its size, and would do so again.
 HOPELESS = (ContentTooLarge, PreconditionFailed)
+# Errors of a connection that is gone, which come at once; the end of a silence is none of them.
+CUT = (ConnectionError, RecoverableConnectionError)
 UNKNOWN_WORKER = "unknown"
 
 
@@ -80,8 +82,13 @@ class ResultPublisher:
         return self.app.connection_for_write(transport_options={"confirm_publish": True})
 
     def publish_once(self, body: bytes, routing_key: str, **properties: Any) -> bool:
-        """Publish a message that may get lost, without a long wait; returns whether it arrived."""
+        """Publish a message that may get lost, without a long wait; returns whether it arrived.
+
+        The connection may be one that was cut since its last use. A second try gets a new one.
+        """
         refusal = self._refusal(body, routing_key, silence=BRIEF_SILENCE, **properties)
+        if isinstance(refusal, CUT):
+            refusal = self._refusal(body, routing_key, silence=BRIEF_SILENCE, **properties)
         if refusal:
             log.warning("not told", routing_key=routing_key, reason=repr(refusal))
         return not refusal
