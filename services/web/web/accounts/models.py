@@ -15,6 +15,15 @@ from contracts.addresses import LONGEST, canonical
 from web.accounts.addresses import AddressColumn, spelling
 
 
+def has_verified_address() -> models.Exists:
+    """Return the condition that the address of a user is verified."""
+    return models.Exists(
+        EmailAddress.objects.filter(
+            user=models.OuterRef("pk"), email=models.OuterRef("email"), verified=True
+        )
+    )
+
+
 class UserManager(BaseUserManager["User"]):
     """Makes users whose login is their e-mail address."""
 
@@ -34,10 +43,7 @@ class UserManager(BaseUserManager["User"]):
 
     def with_verified_address(self) -> "models.QuerySet[User]":
         """Select the accounts that may sign in."""
-        verified = EmailAddress.objects.filter(
-            user=models.OuterRef("pk"), email=models.OuterRef("email"), verified=True
-        )
-        return self.filter(models.Exists(verified), is_active=True)
+        return self.filter(has_verified_address(), is_active=True)
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """Find a user by address, in any spelling."""

@@ -85,12 +85,9 @@ def end(token: Token) -> None:
     Session.objects.filter(id__in=_ids(token)).delete()
 
 
-def end_all(user: User, but: Token | None = None) -> None:
-    """End the sessions of a user, perhaps but that of one access token."""
-    sessions = Session.objects.filter(user=user)
-    if but:
-        sessions = sessions.exclude(id__in=_ids(but))
-    sessions.delete()
+def end_all(user: User) -> None:
+    """End the sessions of a user."""
+    Session.objects.filter(user=user).delete()
 
 
 def id_of(token: Token) -> UUID | None:
@@ -114,8 +111,8 @@ def _of(token: Token, sessions: Any) -> Session | None:
 
 
 def _end(session: Session) -> datetime:
-    latest = (session.created_at or timezone.now()) + LONGEST
-    return min(timezone.now() + api_settings.REFRESH_TOKEN_LIFETIME, latest)
+    idle = timezone.now() + api_settings.REFRESH_TOKEN_LIFETIME
+    return min(idle, session.created_at + LONGEST)
 
 
 def _token(session: Session) -> RefreshToken:

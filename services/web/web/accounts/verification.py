@@ -56,7 +56,7 @@ def _make(noted: Registration) -> User:
     if not User.objects.filter(pk=user.pk).exists():
         raise InvalidKeyError
     EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
-    Registration.objects.filter(email=user.email).delete()
+    noted.delete()  # not its rivals: whoever watches one would see that there is an account
     mails.hand_over(user)
     mails.send_welcome(user)
     log.info("account made", user=str(user.pk))

@@ -78,6 +78,16 @@ def test_watching_tells_nothing_of_an_account() -> None:
     assert done[0] == done[1]
 
 
+def test_watching_does_not_tell_that_somebody_else_has_verified_the_address() -> None:
+    watched = register()
+    before, code = watch(watched).json(), mailed_code()
+    verify(register(), mailed_code())
+    assert User.objects.count() == 1
+    assert watch(watched).json() == before
+    assert verify(watched, code).json()["code"] == "invalid_code"
+    assert str(User.objects.get().pk) != watched
+
+
 def test_a_registration_is_shown_for_three_days() -> None:
     registration = register()
     late = timezone.now() - Registration.VALID_FOR

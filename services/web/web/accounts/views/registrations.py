@@ -3,8 +3,7 @@
 from typing import cast
 from uuid import UUID
 
-from allauth.account.models import EmailAddress
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import exceptions, generics, status
 from rest_framework.request import Request
@@ -13,7 +12,7 @@ from rest_framework.response import Response
 from web.accounts import mails, registration, serializers, throttles, verification
 from web.accounts.codes import InvalidCodeError
 from web.accounts.keys import InvalidKeyError
-from web.accounts.models import User
+from web.accounts.models import User, has_verified_address
 from web.accounts.views.common import ON_ITS_WAY, InvalidKey, PublicView, limited, validated
 from web.clients import client_network
 from web.openapi import problem
@@ -133,10 +132,7 @@ class MeView(generics.RetrieveAPIView[User]):
 
     def get_queryset(self) -> QuerySet[User]:
         """Users, annotated with whether their address is verified."""
-        verified = EmailAddress.objects.filter(
-            user=OuterRef("pk"), email=OuterRef("email"), verified=True
-        )
-        return User.objects.annotate(email_verified=Exists(verified))
+        return User.objects.annotate(email_verified=has_verified_address())
 
     def get_object(self) -> User:
         """Return the user who asks."""
