@@ -90,7 +90,7 @@ def test_a_queue_that_a_worker_may_not_read_is_consumed_once_it_may(
 def test_a_result_waits_until_it_can_be_delivered(
     missing: str, client: Client, worker: WorkerProcess, permit: Callable[..., None]
 ) -> None:
-    task_id = client.compute("sleep", {"seconds": 1})
+    task_id = client.compute("sleep", {"seconds": 5})  # the fault has to come meanwhile
     client.await_state(task_id, TaskState.STARTED)
     if missing == "exchange":
         client.delete(topology.results_exchange("compute"))
@@ -106,7 +106,7 @@ def test_a_result_waits_until_it_can_be_delivered(
         else:
             client.connect()
 
-    assert client.outcome(task_id).result == 1
+    assert client.outcome(task_id).result == 5
     assert client.states(task_id) == [(TaskState.STARTED, 1), (TaskState.SUCCESS, 1)]
     assert client.dead == []
     assert works(client)
